@@ -1,0 +1,5 @@
+"""The top floor: wires the others together."""
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

@@ -1,0 +1,151 @@
+"""Whose request is this? Decided from the host and the credential alone, never from a header
+or parameter that names a factory."""
+
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
+from django.http import JsonResponse as Json
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from tenants import credentials, entry
+from tenants.models import Domain, Factory, Membership
+
+log = structlog.get_logger()
+GetResponse = Callable[[HttpRequest], HttpResponse]
+API = "/api/v1/"
+# On a factory's host these are open to who is not signed in there.
+OPEN_PATHS = ("/enter/", "/health", "/static/", API, "/api/docs/")
+
+
+class RequestLogMiddleware:
+    """Give each request an id, and each of its log lines the id and the factory."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = uuid.uuid4().hex[:12]
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            structlog.contextvars.clear_contextvars()
+        response.headers["X-Request-ID"] = request_id
+        return response
+
+
+class FactoryMiddleware:
+    """Set the schema of a request: from the API key if there is one, else from the host."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        connection.set_schema_to_public()
+        request.factory = None
+        request.membership = None
+        request.api_credential = None
+        try:
+            hostname = request.get_host().rsplit(":", 1)[0].lower()
+        except DisallowedHost:
+            return HttpResponseNotFound("There is nothing at this address.")
+        host_factory = None
+        if hostname not in (settings.BASE_HOST, "127.0.0.1"):
+            host_factory = _factory_of(hostname)
+            if host_factory is None:
+                return HttpResponseNotFound("There is nothing at this address.")
+        factory = host_factory
+        if request.path.startswith(API):
+            token = bearer_token(request)
+            if token is not None:
+                credential = credentials.find_api_key(token)
+                if credential and host_factory and credential.factory_id != host_factory.pk:
+                    return Json(_NOT_FOUND, status=404)
+                request.api_credential = credential
+                # A key that is no good must not fall back to what the host would allow.
+                factory = credential.factory if credential else None
+                request.has_bearer = True
+            request.urlconf = settings.ROOT_URLCONF
+        elif factory is None:
+            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
+        if factory is not None:
+            request.factory = factory
+            connection.set_tenant(factory)
+            structlog.contextvars.bind_contextvars(schema=factory.schema_name)
+        return self.get_response(request)
+
+
+_NOT_FOUND = {"code": "not_found", "message": "There is nothing at this address.", "detail": {}}
+
+
+def _factory_of(hostname: str) -> Factory | None:
+    domain = (
+        Domain.objects.select_related("tenant")
+        .filter(domain=hostname, tenant__state=Factory.State.ACTIVE)
+        .first()
+    )
+    return domain.tenant if domain else None
+
+
+def bearer_token(request: HttpRequest) -> str | None:
+    """Return the token of the Authorization header, if there is one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+class MembershipMiddleware:
+    """Check on every request that who is signed in belongs to this factory.
+
+    Runs after authentication. A stranger gets the 404 of what does not exist; who is not signed
+    in is sent to the public host, the only place where one signs in.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        factory = request.factory
+        if factory is None or request.api_credential is not None:
+            return self.get_response(request)
+        if request.user.is_authenticated:
+            if not self._session_is_ours(request, factory):
+                return HttpResponseNotFound("There is nothing at this address.")
+            request.membership = Membership.objects.filter(
+                user_id=request.user.pk, factory=factory
+            ).first()
+            if request.membership is None and not request.path.startswith(("/enter/", "/static/")):
+                return HttpResponseNotFound("There is nothing at this address.")
+            structlog.contextvars.bind_contextvars(user_id=request.user.pk)
+        elif not request.path.startswith(OPEN_PATHS):
+            return _to_sign_in(request, factory)
+        return self.get_response(request)
+
+    @staticmethod
+    def _session_is_ours(request: HttpRequest, factory: Factory) -> bool:
+        """Refuse another factory's session, and one whose sign-in was ended elsewhere."""
+        if request.path.startswith("/enter/"):
+            return True
+        if request.session.get("factory_id") != factory.pk:
+            return False
+        origin = request.session.get("origin_session_key", "")
+        if entry.session_lives(origin, at=timezone.now()):
+            return True
+        request.session.flush()
+        return False
+
+
+def _to_sign_in(request: HttpRequest, factory: Factory) -> HttpResponse:
+    next_path = request.get_full_path() if request.method == "GET" else "/"
+    query = urlencode({"next": entry.safe_path(next_path)})
+    address = f"{settings.BASE_URL}/enter/{factory.schema_name}/?{query}"
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=401, headers={"HX-Redirect": address})
+    if request.headers.get("Accept") == "text/event-stream":
+        return HttpResponse(status=401)
+    return HttpResponseRedirect(address)

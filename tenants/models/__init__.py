@@ -1,0 +1,23 @@
+"""What can exist in the public schema about customers, people, keys and their work."""
+
+from tenants.models.access import Credential, FactoryLimits, Ticket
+from tenants.models.audit import AuditEntry
+from tenants.models.factory import Domain, Factory
+from tenants.models.jobs import Job
+from tenants.models.mail import OutgoingMail
+from tenants.models.people import Invitation, Membership, Role, User
+
+__all__ = [
+    "AuditEntry",
+    "Credential",
+    "Domain",
+    "Factory",
+    "FactoryLimits",
+    "Invitation",
+    "Job",
+    "Membership",
+    "OutgoingMail",
+    "Role",
+    "Ticket",
+    "User",
+]

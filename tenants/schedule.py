@@ -1,0 +1,6 @@
+"""What the clock starts on this floor."""
+
+BEAT = {
+    "tenants.sweep": {"task": "tenants.sweep", "every_s": 20.0, "queue": "default"},
+    "tenants.tidy": {"task": "tenants.tidy", "every_s": 3600.0, "queue": "default"},
+}

@@ -1,0 +1,114 @@
+"""The cast of every test: factories acme and globex, and people in each role."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from tenants import credentials, services
+from tenants.context import factory_context
+from tenants.models import Factory, Membership, Role, User
+
+PUBLIC_HOST = "localhost:8443"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> Iterator[None]:
+    """Make both factories once a run; each test works in a transaction that is undone."""
+    with django_db_blocker.unblock():
+        if not Factory.objects.filter(schema_name="acme").exists():
+            for stem, name in (("acme", "Acme Precision"), ("globex", "Globex Foods")):
+                owner = User.objects.create_user(f"owner@{stem}.example", "owner-password-1")
+                factory = services.create_factory(
+                    name=name, owner=owner, stem=stem, time_zone="Europe/Berlin"
+                )
+                factory.limits.max_machines = None
+                factory.limits.save()
+                for role in Role.values[1:]:
+                    user = User.objects.create_user(f"{role}@{stem}.example", name=f"{role} one")
+                    Membership.objects.create(user=user, factory=factory, role=role)
+            User.objects.create_user("outsider@example.com", name="Out Sider")
+    yield
+
+
+@pytest.fixture
+def acme(db: None) -> Factory:
+    return Factory.objects.get(schema_name="acme")
+
+
+@pytest.fixture
+def globex(db: None) -> Factory:
+    return Factory.objects.get(schema_name="globex")
+
+
+@pytest.fixture
+def in_acme(acme: Factory) -> Iterator[Factory]:
+    """Run the test inside acme's schema."""
+    with factory_context(acme):
+        yield acme
+
+
+@pytest.fixture(autouse=True)
+def _back_to_public() -> Iterator[None]:
+    yield
+    connection.set_schema_to_public()
+
+
+def host_of(factory: Factory) -> str:
+    return f"{factory.schema_name}.localhost:8443"
+
+
+@dataclass
+class Portal:
+    """A browser on a factory's host, signed in as a member of some factory."""
+
+    client: Client
+    factory: Factory
+
+    def get(self, path: str, **kwargs: Any) -> Any:
+        return self.client.get(path, secure=True, HTTP_HOST=host_of(self.factory), **kwargs)
+
+    def post(self, path: str, data: Any = None, **kwargs: Any) -> Any:
+        return self.client.post(path, data, secure=True, HTTP_HOST=host_of(self.factory), **kwargs)
+
+    def request(self, method: str, path: str, data: Any = None, **kwargs: Any) -> Any:
+        call = getattr(self.client, method.lower())
+        return call(path, data, secure=True, HTTP_HOST=host_of(self.factory), **kwargs)
+
+
+def sign_in(user: User, factory: Factory) -> Client:
+    """Sign in as the ticket does: a session of this factory that hangs on one of the public host."""
+    public = Client()
+    public.force_login(user)
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    session["factory_id"] = factory.pk
+    session["origin_session_key"] = public.session.session_key
+    session.save()
+    return client
+
+
+@pytest.fixture
+def portal(acme: Factory) -> Callable[..., Portal]:
+    """Return `portal(role, factory=acme)`: a member of a factory on that factory's host."""
+
+    def make(role: str = Role.OWNER, factory: Factory = acme) -> Portal:
+        user = User.objects.get(email=f"{role}@{factory.schema_name}.example")
+        return Portal(sign_in(user, factory), factory)
+
+    return make
+
+
+@pytest.fixture
+def api_key(acme: Factory) -> str:
+    return credentials.issue_api_key(factory=acme, name="test")
+
+
+@pytest.fixture
+def other_api_key(globex: Factory) -> str:
+    """A key of the wrong factory."""
+    return credentials.issue_api_key(factory=globex, name="test")
