@@ -1,0 +1,1 @@
+"""Run all of Takt on one machine: its servers come from wheels, each replaceable by an address."""
