@@ -222,7 +222,7 @@ USE_I18N = True
 
 # -- static files: built by Vite, served by the same process
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = None  # nothing is collected: the finders serve from where files lie
 STATICFILES_DIRS: list[Any] = []
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
