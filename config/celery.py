@@ -67,4 +67,5 @@ def close_inherited_connections(**_kwargs: Any) -> None:
     from django.db import connections
 
     for connection in connections.all(initialized_only=True):
-        connection.close_pool()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()

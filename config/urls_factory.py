@@ -1,5 +1,7 @@
 """A factory's own host: its portal and its API."""
 
+from importlib import import_module
+
 from django.urls import URLPattern, URLResolver, include, path
 
 from config.parts import exists
@@ -9,8 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("config.urls_api")),
 ]
 if exists("telemetry.live"):
-    from telemetry import live
-
+    live = import_module("telemetry.live")
     urlpatterns.append(path("live/stream", live.stream, name="live-stream"))
 if exists("frontend.urls_factory"):
     urlpatterns.append(path("", include("frontend.urls_factory")))

@@ -91,10 +91,11 @@ def add_machine(
     n_machines = Machine.objects.exclude(state=Machine.State.RETIRED).count()
     if limits.max_machines is not None and n_machines >= limits.max_machines:
         raise MachineLimitReached(limits.max_machines)
+    first_line = Line.objects.order_by("area__code", "code")
     return Machine.objects.create(
         name=name,
         asset_tag=asset_tag or _free_tag(name),
-        line=line or Line.objects.order_by("area__code", "code").first(),
+        line=line or first_line[0],
         machine_type=machine_type,
         position=n_machines,
         commissioned_at=commissioned_at,

@@ -34,7 +34,7 @@ def record(
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(7061, %s)", [factory_id or 0])
-        last = AuditEntry.objects.filter(factory_id=factory_id).order_by("-id").first()
+        last = AuditEntry.objects.filter(factory=factory).order_by("-id").first()
         previous = last.entry_hash if last else _CHAIN_START
         at = timezone.now()
         actor_id, actor_name = (actor.pk, actor.email) if actor else (None, "Takt")
@@ -56,7 +56,7 @@ def verify(*, factory: Factory | None = None) -> int | None:
     """Return the id of the first entry that breaks the chain, or None where all is well."""
     previous = _CHAIN_START
     factory_id = factory.pk if factory else None
-    for entry in AuditEntry.objects.filter(factory_id=factory_id).order_by("id").iterator():
+    for entry in AuditEntry.objects.filter(factory=factory).order_by("id").iterator():
         facts = [entry.actor_id, entry.actor_name, entry.action, entry.target, entry.detail]
         expected = _hash(previous, factory_id, entry.at, facts)
         if entry.previous_hash != previous or entry.entry_hash != expected:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
-from django.db import connection
 from django_tenants.utils import tenant_context
 
+from tenants.connection import schemas
 from tenants.models import Factory
 
 PUBLIC = "public"
@@ -25,10 +26,9 @@ def factory_context(factory: Factory | str) -> Iterator[Factory]:
     Raises:
         Factory.DoesNotExist: no factory has this schema name.
     """
-    if isinstance(factory, str):
-        factory = Factory.objects.get(schema_name=factory)
-    with tenant_context(factory):
-        yield factory
+    entered = Factory.objects.get(schema_name=factory) if isinstance(factory, str) else factory
+    with tenant_context(entered):
+        yield entered
 
 
 def current_schema() -> str:
@@ -37,10 +37,9 @@ def current_schema() -> str:
     Raises:
         NoFactory: the connection is in the public schema.
     """
-    schema_name: str = connection.schema_name
-    if schema_name == PUBLIC:
+    if schemas.schema_name == PUBLIC:
         raise NoFactory
-    return schema_name
+    return schemas.schema_name
 
 
 def current_factory() -> Factory:
@@ -50,7 +49,7 @@ def current_factory() -> Factory:
         NoFactory: the connection is in the public schema.
     """
     schema_name = current_schema()
-    tenant = connection.tenant
+    tenant = schemas.tenant
     if isinstance(tenant, Factory):
         return tenant
-    return Factory.objects.get(schema_name=schema_name)
+    return cast("Factory", Factory.objects.get(schema_name=schema_name))

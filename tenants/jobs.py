@@ -144,7 +144,7 @@ def _send(job_id: str, queue: str, countdown_s: float = 0.0) -> None:
 
     try:
         run_job.apply_async(
-            (job_id,), queue=queue, countdown=countdown_s or None, retry=False, ignore_result=True
+            (job_id,), queue=queue, countdown=countdown_s, retry=False, ignore_result=True
         )
     except Exception as error:  # a hint may fail in any way that a broker's client can
         log.warning("jobs.hint.lost", job_id=job_id, error=type(error).__name__)

@@ -7,17 +7,18 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
 from django.http import JsonResponse as Json
 from django.utils import timezone
 from django.utils.http import urlencode
 
 from tenants import credentials, entry
+from tenants.connection import schemas
 from tenants.models import Domain, Factory, Membership
+from tenants.requests import TenantRequest
 
 log = structlog.get_logger()
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[TenantRequest], HttpResponse]
 API = "/api/v1/"
 # On a factory's host these are open to who is not signed in there.
 OPEN_PATHS = ("/enter/", "/health", "/static/", API, "/api/docs/")
@@ -29,7 +30,7 @@ class RequestLogMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: TenantRequest) -> HttpResponse:
         request_id = uuid.uuid4().hex[:12]
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
@@ -46,11 +47,12 @@ class FactoryMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        connection.set_schema_to_public()
+    def __call__(self, request: TenantRequest) -> HttpResponse:
+        schemas.set_schema_to_public()
         request.factory = None
         request.membership = None
         request.api_credential = None
+        request.has_bearer = False
         try:
             hostname = request.get_host().rsplit(":", 1)[0].lower()
         except DisallowedHost:
@@ -76,7 +78,7 @@ class FactoryMiddleware:
             request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
         if factory is not None:
             request.factory = factory
-            connection.set_tenant(factory)
+            schemas.set_tenant(factory)
             structlog.contextvars.bind_contextvars(schema=factory.schema_name)
         return self.get_response(request)
 
@@ -109,7 +111,7 @@ class MembershipMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: TenantRequest) -> HttpResponse:
         factory = request.factory
         if factory is None or request.api_credential is not None:
             return self.get_response(request)
@@ -127,7 +129,7 @@ class MembershipMiddleware:
         return self.get_response(request)
 
     @staticmethod
-    def _session_is_ours(request: HttpRequest, factory: Factory) -> bool:
+    def _session_is_ours(request: TenantRequest, factory: Factory) -> bool:
         """Refuse another factory's session, and one whose sign-in was ended elsewhere."""
         if request.path.startswith("/enter/"):
             return True

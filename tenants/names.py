@@ -74,7 +74,7 @@ _ALLOWED = re.compile(r"^[a-z][a-z0-9_]{2,40}$")
 
 
 def is_allowed_schema_name(name: str) -> bool:
-    """Say whether a schema may have this name: allow-list pattern, not reserved, not PostgreSQL's."""
+    """Say whether a schema may have this name: allowed letters, not reserved, not PostgreSQL's."""
     return bool(_ALLOWED.fullmatch(name)) and name not in RESERVED and not name.startswith("pg_")
 
 

@@ -22,6 +22,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg import ClientCursor
 
+from tenants.connection import schemas
 from tenants.models import Factory
 
 RECORDING = Path(__file__).parent / "replay" / "factory_schema.json"
@@ -117,24 +118,23 @@ def replay(schema_name: str, *, report: Callable[[float], None] = lambda _share:
                 report((i + 1) / len(recording.statements))
         rows = ", ".join(["(%s, %s, now())"] * len(recording.migrations))
         values = [value for migration in recording.migrations for value in migration]
-        cursor.execute(
-            f"INSERT INTO {_MIGRATIONS_TABLE} (app, name, applied) VALUES {rows}", values
-        )
+        insert = f"INSERT INTO {_MIGRATIONS_TABLE} (app, name, applied) VALUES {rows}"  # noqa: S608
+        cursor.execute(insert, values)
     # The search_path that this connection believes in was changed behind its back.
-    connection.search_path_set_schemas = None
+    schemas.search_path_set_schemas = None
 
 
 @contextmanager
 def _inside(schema_name: str) -> Iterator[None]:
-    previous = connection.tenant
+    previous = schemas.tenant
     # Without public on the path, so that its django_migrations is not taken for this schema's.
-    connection.set_schema(schema_name, include_public=False)
+    schemas.set_schema(schema_name, include_public=False)
     try:
         MigrationRecorder(connection).ensure_schema()
-        connection.set_schema(schema_name)
+        schemas.set_schema(schema_name)
         yield
     finally:
-        connection.set_tenant(previous)
+        schemas.set_tenant(previous)
 
 
 def migrate(schema_name: str) -> int:

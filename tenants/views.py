@@ -1,17 +1,20 @@
 """Doors without a page: in by ticket, out everywhere, and whether the house stands."""
 
+from typing import cast
+
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from tenants import entry
-from tenants.models import Factory
+from tenants.models import Factory, User
+from tenants.requests import PortalRequest
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -25,7 +28,7 @@ def to_factory(request: HttpRequest, schema_name: str) -> HttpResponse:
         Factory, schema_name=schema_name, state=Factory.State.ACTIVE, memberships__user=request.user
     )
     address = entry.issue_ticket(
-        user=request.user,  # type: ignore[arg-type]  # login_required
+        user=cast("User", request.user),
         factory=factory,
         session_key=request.session.session_key or "",
         next_path=request.GET.get("next", "/"),
@@ -36,7 +39,7 @@ def to_factory(request: HttpRequest, schema_name: str) -> HttpResponse:
 
 @require_GET
 @never_cache
-def enter(request: HttpRequest) -> HttpResponse:
+def enter(request: PortalRequest) -> HttpResponse:
     """Sign a person in on a factory's host by a ticket of the public host."""
     try:
         ticket = entry.redeem_ticket(
@@ -53,7 +56,7 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @never_cache
-def leave(request: HttpRequest) -> HttpResponse:
+def leave(request: PortalRequest) -> HttpResponse:
     """Sign out here, on the public host and on every other factory's host."""
     origin = request.session.get("origin_session_key")
     if origin:
@@ -72,7 +75,3 @@ def health(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         return JsonResponse({"status": "no database"}, status=503)
     return JsonResponse({"status": "ok"})
-
-
-def not_found(request: HttpRequest, *_args: object, **_kwargs: object) -> HttpResponse:
-    raise Http404

@@ -16,7 +16,7 @@ PUBLIC_HOST = "localhost:8443"
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> Iterator[None]:
+def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
     """Make both factories once a run; each test works in a transaction that is undone."""
     with django_db_blocker.unblock():
         if not Factory.objects.filter(schema_name="acme").exists():
@@ -31,7 +31,6 @@ def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> Iterator[No
                     user = User.objects.create_user(f"{role}@{stem}.example", name=f"{role} one")
                     Membership.objects.create(user=user, factory=factory, role=role)
             User.objects.create_user("outsider@example.com", name="Out Sider")
-    yield
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ class Portal:
 
 
 def sign_in(user: User, factory: Factory) -> Client:
-    """Sign in as the ticket does: a session of this factory that hangs on one of the public host."""
+    """Sign in as a ticket does: a session of this factory that hangs on one of the public host."""
     public = Client()
     public.force_login(user)
     client = Client()

@@ -1,6 +1,7 @@
 """Who calls the API: a key of the factory, or a member with a session on the factory's host."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -8,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from tenants.models import Credential, User
+from tenants.requests import TenantRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer takt_api_...`; the middleware has looked the key up."""
 
     def authenticate(self, request: Request) -> tuple[ApiClient, Credential] | None:
-        credential = request._request.api_credential
+        asked = cast("TenantRequest", request._request)
+        credential = asked.api_credential
         if credential is not None:
             return ApiClient(credential), credential
-        if getattr(request._request, "has_bearer", False):
+        if asked.has_bearer:
             raise AuthenticationFailed("This API key is unknown or no longer valid.")
         return None
 
@@ -39,10 +42,11 @@ class FactorySessionAuthentication(SessionAuthentication):
     """A member's session on the factory's own host; writes need the CSRF token."""
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
-        if request._request.membership is None or getattr(request._request, "has_bearer", False):
+        asked = cast("TenantRequest", request._request)
+        if asked.membership is None or asked.has_bearer:
             return None
         self.enforce_csrf(request)
-        return request._request.user, None
+        return cast("User", asked.user), None
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,5 +1,3 @@
-from django.db import connection
-
 from tenants import schema
 
 
@@ -9,6 +7,7 @@ def test_the_recording_is_current():
 
 def test_x(in_acme, portal, api_key):
     from production.models import Site
+
     assert Site.objects.count() == 1
     r = portal("viewer").get("/")
     print(r, r.content[:300])

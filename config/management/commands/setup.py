@@ -1,3 +1,4 @@
+from importlib import import_module
 from typing import Any
 
 from django.core.management import call_command
@@ -13,6 +14,4 @@ class Command(BaseCommand):
         call_command("migrate_schemas", shared=True, verbosity=0, interactive=False)
         call_command("migrate_factories", stdout=self.stdout)
         if exists("mlops.storage"):
-            from mlops import storage
-
-            storage.ensure_bucket()
+            import_module("mlops.storage").ensure_bucket()
