@@ -117,6 +117,12 @@ class Home:
             self._save()
         return self._ports_now[name]
 
+    def exact_port(self, name: str, port: int) -> int:
+        """The port that the person asked for; raises `NoFreePort` if it is taken."""
+        if name not in self._ports_now:
+            self._ports_now[name] = self._reservations.reserve_exactly(port)
+        return self._ports_now[name]
+
     def place(self, name: str, choose: Callable[[], Path]) -> Path:
         """The folder chosen for this purpose at its first use."""
         kept: dict[str, str] = self._data.setdefault("places", {})

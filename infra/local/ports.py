@@ -42,6 +42,12 @@ class Reservations:
                 self._drop(each)
         raise NoFreePort(f"no free port from {preferred} on")
 
+    def reserve_exactly(self, port: int) -> int:
+        """Set aside this very port."""
+        if not self._claim(port):
+            raise NoFreePort(f"port {port} is taken")
+        return port
+
     def release(self) -> None:
         """Give all ports back."""
         for port in list(self._claims):

@@ -104,15 +104,19 @@ def has_ended(child: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def end(child: subprocess.Popen[bytes], *, stop_signal: signal.Signals, timeout_s: float) -> None:
-    """Stop a child and whatever of its process group outlives it."""
+def ask(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a child a signal unless it has ended."""
+    if not has_ended(child):
+        _signal(child.pid, number)
+
+
+def end(child: subprocess.Popen[bytes], *, timeout_s: float) -> None:
+    """Wait for a child that was asked to stop, then kill what is left of its process group."""
     if child.returncode is not None:
         return
-    if not has_ended(child):
-        _signal(child.pid, stop_signal)
-        deadline = time.monotonic() + timeout_s
-        while not has_ended(child) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+    deadline = time.monotonic() + timeout_s
+    while not has_ended(child) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()

@@ -9,8 +9,10 @@ All data services are spawned at once and waited for afterwards; then the databa
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +20,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
 from infra.local import processes
+from infra.local.application import Beat, Web, Worker
+from infra.local.certificates import Certificates
+from infra.local.environment import basics
 from infra.local.failures import ServiceFailed
 from infra.local.home import Home, token
+from infra.local.objects import Objects
+from infra.local.payments import Payments
+from infra.local.ports import NoFreePort
 from infra.local.postgres import Postgres
 from infra.local.replacements import Replacement, replaced_environment, replacements
-from infra.local.service import Service, Unhealthy
+from infra.local.service import REPOSITORY, Service, Unhealthy
+from infra.local.supervisor import Supervisor
 from infra.local.valkey import Valkey
 from infra.local.watchdog import Watchdog
 
-_KINDS: dict[str, type[Service]] = {kind.name: kind for kind in (Postgres, Valkey)}
+_KINDS: dict[str, type[Service]] = {
+    kind.name: kind for kind in (Postgres, Valkey, Objects, Payments, Web, Worker, Beat)
+}
 SERVICES = tuple(_KINDS)
+# Need the data services and the migrated database.
+_UPPER = ("web", "worker", "beat")
 _HEALTH_POLL_S = 0.05
+_SETUP_TIMEOUT_S = 600
 
 
 class Stack:
@@ -42,14 +58,18 @@ class Stack:
         services: Sequence[str] | None = None,
         log: Callable[[str], None] = print,
         environ: Mapping[str, str] | None = None,
+        supervise: bool = False,
+        setup: bool = True,
     ) -> None:
         """Choose what to start; nothing happens before `start`.
 
         Args:
             var: where everything is kept; made if missing.
             services: names of `SERVICES`; None for all.
-            log: told about every change of state, one line each.
+            log: told about every change of state, one line each; also from another thread.
             environ: where the replacing variables are read; the process's own by default.
+            supervise: restart parts that die, until `stop`.
+            setup: run `manage.py setup` before the web server starts.
         """
         wanted = SERVICES if services is None else tuple(services)
         if unknown := set(wanted) - set(SERVICES):
@@ -59,9 +79,12 @@ class Stack:
         self._wanted = [name for name in SERVICES if name in wanted]
         self._log = log
         self._environ = os.environ if environ is None else environ
+        self._setup = setup
         self._guard = threading.RLock()
         self._run = ""
+        self._replaced: dict[str, Replacement] = {}
         self._watchdog: Watchdog | None = None
+        self._supervisor = Supervisor(self._revive) if supervise else None
         self._services: dict[str, Service] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -74,27 +97,28 @@ class Stack:
             AlreadyRunning: another process has started the parts of this folder.
             ServiceFailed: a part did not start; those already started are stopped again.
         """
-        replaced = replacements(self._environ)
+        self._replaced = replacements(self._environ)
         with self._guard:
             lock = self._home.lock()
             try:
-                self._open(lock, replaced)
+                self._open(lock)
                 self._start_services(self._wanted)
             except BaseException:
                 self.stop()
                 raise
+        if self._supervisor is not None:
+            self._supervisor.start()
         return dict(self.env)
 
     def stop(self) -> None:
         """Stop everything in reverse order; nothing is left behind, nothing happens twice."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
         with self._guard:
-            if not self._run:
-                self._home.unlock()
-                return
-            for name in reversed(list(self._children)):
-                self._end(name)
-                self._log(f"{name} stopped")
-            processes.end_all(mark=self._mark, directories=self._directories(), grace_s=1.0)
+            if self._run:
+                self._end([name for name in reversed(self._children) if name in _UPPER])
+                self._end(list(reversed(self._children)))
+                processes.end_all(mark=self._mark, directories=self._directories(), grace_s=1.0)
             if self._watchdog is not None:
                 self._watchdog.dismiss()
                 self._watchdog = None
@@ -124,9 +148,9 @@ class Stack:
     def restart(self, service: str) -> None:
         """Stop one part and start it again at the same address; returns when it answers."""
         with self._guard:
-            self._end(service)
+            self._end([service])
             self._spawn(service)
-        self.wait_healthy(service, self._services[service].start_timeout_s)
+            self.wait_healthy(service, self._services[service].start_timeout_s)
 
     def pid(self, service: str) -> int | None:
         """Process number of a part; None when it is replaced, stopped or dead."""
@@ -137,11 +161,12 @@ class Stack:
         """Wait until a part does its work.
 
         Raises:
-            ServiceFailed: it ended, or did not answer in time.
+            ServiceFailed: it did not answer in time, or ended and nobody restarts it.
         """
-        part, child = self._services[service], self._children[service]
         deadline = time.monotonic() + timeout_s
         while True:
+            # Anew each time: the supervisor may have started another one.
+            part, child = self._services[service], self._children[service]
             ended = processes.has_ended(child)
             try:
                 part.check(self.env)
@@ -150,68 +175,135 @@ class Stack:
             else:
                 if not ended:
                     return
-                # Somebody else answers at its address.
-                answer = "its address is taken"
-            if ended:
+                answer = "somebody else answers at its address"
+            if ended and not self._is_supervised():
                 raise self._failed(service, f"ended at its start ({answer})")
             if time.monotonic() > deadline:
                 raise self._failed(service, f"did not answer within {timeout_s:g} s ({answer})")
             time.sleep(_HEALTH_POLL_S)
 
-    # -- inside ----------------------------------------------------------------------------------
+    # -- inside: start ---------------------------------------------------------------------------
     @property
     def _mark(self) -> str:
         return f"{self._home.var}:{self._run}"
 
-    def _open(self, lock: int, replaced: Mapping[str, Replacement]) -> None:
+    def _open(self, lock: int) -> None:
         self._run = token(8)
-        own = [name for name in self._wanted if name not in replaced]
-        self._services = {name: _KINDS[name](self._home) for name in own}
-        if n_stale := processes.end_all(mark=f"{self._home.var}:", directories=self._directories()):
+        self._services = {name: kind(self._home) for name, kind in _KINDS.items()}
+        folders = self._directories()
+        if n_stale := processes.end_all(mark=f"{self._home.var}:", directories=folders):
             self._log(f"ended {n_stale} processes left by an earlier run")
-        self._watchdog = Watchdog(mark=self._mark, directories=self._directories(), lock_fd=lock)
+        self._watchdog = Watchdog(mark=self._mark, directories=folders, lock_fd=lock)
         self._home.note_running({})
-        self.env = replaced_environment(self._environ, replaced)
-        for name in self._wanted:
-            if name in replaced:
-                replaced[name].check()
-                self._log(f"{name} replaced by {replaced[name].variable}")
+        try:
+            self.env = basics(home=self._home, environ=self._environ)
+        except NoFreePort as error:
+            raise ServiceFailed("web", str(error)) from error
+        self.env |= replaced_environment(self._environ, self._replaced)
 
     def _start_services(self, names: Sequence[str]) -> None:
+        own = []
         for name in names:
-            if name in self._services:
+            if name in self._replaced:
+                self._replaced[name].check()
+                self._log(f"{name} replaced by {self._replaced[name].variable}")
+            else:
+                own.append(name)
                 self.env |= self._services[name].environment()
+        if {"stripe", "web"} & set(own):
+            Certificates(self._home.var).ensure(now=dt.datetime.now(dt.UTC))
+        self._home.remember_environment(self.env)
+        self._start_together([name for name in own if name not in _UPPER])
+        if "web" in own and self._setup:
+            self._set_up()
+        self._start_together([name for name in own if name in _UPPER])
+
+    def _start_together(self, names: Sequence[str]) -> None:
         started = time.monotonic()
-        own = [name for name in names if name in self._services]
-        for name in own:
+        for name in reversed(names):  # PostgreSQL last: its first start blocks for a second
             self._home.rotate_log(name)
             self._spawn(name)
-        for name in own:
-            self.wait_healthy(name, self._services[name].start_timeout_s)
-            self._services[name].complete(self.env)
+        for name in names:
+            part = self._services[name]
+            self.wait_healthy(name, part.start_timeout_s)
+            try:
+                part.complete(self.env)
+            except psycopg.Error as error:
+                raise self._failed(name, f"cannot be prepared ({error})") from error
             self._log(f"{name} ready after {time.monotonic() - started:.1f} s")
-        self._home.remember_environment(self.env)
 
     def _spawn(self, name: str) -> None:
         part = self._services[name]
-        part.prepare()
-        self._children[name] = processes.spawn(
-            part.command(self.env),
-            env=self._child_environment(),
-            log_file=self._home.log_file(name),
-        )
+        try:
+            part.prepare()
+            self._children[name] = processes.spawn(
+                part.command(self.env),
+                env=self._child_environment(),
+                log_file=self._home.log_file(name),
+            )
+        except (OSError, NoFreePort) as error:
+            raise self._failed(name, f"could not be started ({error})") from error
         self._home.note_running({each: child.pid for each, child in self._children.items()})
 
-    def _end(self, name: str) -> None:
-        part, child = self._services[name], self._children.pop(name)
-        processes.end(child, stop_signal=part.stop_signal, timeout_s=part.stop_timeout_s)
-        if part.directories():
-            processes.end_all(mark=None, directories=part.directories(), grace_s=0.5)
+    def _set_up(self) -> None:
+        """Migrate everything and make the bucket, as a child like the others."""
+        started = time.monotonic()
+        self._home.rotate_log("setup")
+        command = processes.Command([sys.executable, "manage.py", "setup"], cwd=REPOSITORY)
+        log_file = self._home.log_file("setup")
+        child = processes.spawn(command, env=self._child_environment(), log_file=log_file)
+        try:
+            code = child.wait(_SETUP_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise self._failed("setup", f"took longer than {_SETUP_TIMEOUT_S} s") from error
+        if code != 0:
+            raise self._failed("setup", f"`manage.py setup` ended with {code}")
+        self._log(f"database set up after {time.monotonic() - started:.1f} s")
 
     def _child_environment(self) -> dict[str, str]:
         # PGHOST and its like would redirect our own connections; the rest is the user's.
         inherited = {k: v for k, v in self._environ.items() if not k.startswith("PG")}
         return {**inherited, **self.env, processes.MARK: self._mark}
+
+    # -- inside: end -----------------------------------------------------------------------------
+    def _end(self, names: Sequence[str]) -> None:
+        """Ask them all to stop, then wait for one after the other."""
+        for name in names:
+            processes.ask(self._children[name], self._services[name].stop_signal)
+        for name in names:
+            part = self._services[name]
+            processes.end(self._children.pop(name), timeout_s=part.stop_timeout_s)
+            if folders := part.directories():
+                processes.end_all(mark=None, directories=folders, grace_s=0.5)
+            self._log(f"{name} stopped")
+
+    def _revive(self) -> None:
+        """Start again what has died; called by the supervisor a few times a second."""
+        with self._guard:
+            for name, child in list(self._children.items()):
+                if processes.has_ended(child):
+                    self._revive_one(name, child)
+            web = self._services.get("web")
+            if isinstance(web, Web) and "web" in self._children and web.renew():
+                processes.ask(self._children["web"], Web.reload_signal)
+                self._log("web reloads its certificate")
+
+    def _revive_one(self, name: str, child: subprocess.Popen[bytes]) -> None:
+        assert self._supervisor is not None
+        if not self._supervisor.may_restart(name, now=time.monotonic()):
+            return
+        processes.end(child, timeout_s=0)
+        if folders := self._services[name].directories():
+            processes.end_all(mark=None, directories=folders, grace_s=0.5)
+        try:
+            self._spawn(name)
+        except ServiceFailed as error:
+            self._log(f"{name} ended and could not be started again: {error.reason}")
+        else:
+            self._log(f"{name} ended (exit {child.returncode}) and was started again")
+
+    def _is_supervised(self) -> bool:
+        return self._supervisor is not None and self._supervisor.is_running
 
     def _directories(self) -> list[Path]:
         return [folder for part in self._services.values() for folder in part.directories()]
