@@ -28,3 +28,25 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 lock: $(VENV)/.uv ## Resolve the libraries again and write both lock files.
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o requirements.lock pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+# -- the portal's browser code, built once; Node comes from PyPI where the machine has none --------
+frontend/static/dist/manifest.json: $(VENV)/.runtime package-lock.json vite.config.ts tsconfig.json $(shell find frontend/assets -type f 2>/dev/null)
+	@echo "Building the portal's browser code ..."
+	@$(PY) -m infra.local.build_frontend
+
+assets: frontend/static/dist/manifest.json ## Build the portal's browser code.
+
+demo: assets ## Start Takt with two demo factories and leave it running (ONCE=1, DATA=<folder>).
+	@$(PY) -m config.demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA))
+
+test: $(VENV)/.dev assets ## Run all tests (FAST=1: without browsers and whole installations).
+	@tests/run $(if $(FAST),--fast)
+
+bench: $(VENV)/.dev assets ## Run the benchmarks (AREA=ingest for one) and write var/bench/*.json.
+	@$(PY) -m tests.bench $(AREA)
+
+check: $(VENV)/.dev assets ## Lint, types, floors, missing migrations, deployment settings.
+	@infra/local/check
+
+clean: ## Remove everything that was made here, data included.
+	rm -rf $(VENV) node_modules frontend/static/dist var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
