@@ -104,20 +104,19 @@ DATABASES: dict[str, dict[str, Any]] = {
         "USER": _db.user,
         "PASSWORD": _db.password,
         "NAME": _db.name,
-        "OPTIONS": {
-            "connect_timeout": 5,
-            # Under ASGI a request lives in a thread of its own, so that connections kept by a
-            # thread would never be used twice: a pool keeps them instead.
-            "pool": {
-                "min_size": 0,
-                "max_size": env.number("TAKT_DB_POOL", 20, least=2),
-                "timeout": 5,
-                "max_idle": 60,
-                "reset": _reset_connection,
-            },
-        },
+        "OPTIONS": {"connect_timeout": 5},
     }
 }
+# Under ASGI a request lives in a thread of its own, so that connections kept by a thread would
+# never be used twice: a pool keeps them instead. 0: no pool.
+if _pool_size := env.number("TAKT_DB_POOL", 20):
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 0,
+        "max_size": _pool_size,
+        "timeout": 5,
+        "max_idle": 60,
+        "reset": _reset_connection,
+    }
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 MLFLOW_DATABASE_URL = env.text("MLFLOW_DATABASE_URL")
 

@@ -23,6 +23,7 @@ def _start() -> Stack | None:
         {
             _INHERITED: "1",
             "TAKT_VAR": str(VAR),
+            "TAKT_DB_POOL": "0",
             "TAKT_MAILBOX": "1",
             "TAKT_BASE_URL": "https://localhost:8443",
             "TAKT_SECRET_KEY": "only-for-tests-" + "x" * 32,
