@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from tenants import credentials, services
+from tenants.connection import schemas
 from tenants.context import factory_context
 from tenants.models import Factory, Membership, Role, User
 
@@ -35,12 +35,14 @@ def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
 
 @pytest.fixture
 def acme(db: None) -> Factory:
-    return Factory.objects.get(schema_name="acme")
+    factory: Factory = Factory.objects.get(schema_name="acme")
+    return factory
 
 
 @pytest.fixture
 def globex(db: None) -> Factory:
-    return Factory.objects.get(schema_name="globex")
+    factory: Factory = Factory.objects.get(schema_name="globex")
+    return factory
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def in_acme(acme: Factory) -> Iterator[Factory]:
 @pytest.fixture(autouse=True)
 def _back_to_public() -> Iterator[None]:
     yield
-    connection.set_schema_to_public()
+    schemas.set_schema_to_public()
 
 
 def host_of(factory: Factory) -> str:

@@ -1,6 +1,7 @@
 """Migrating many factories: what is pending, what fails, what resumes."""
 
 import pytest
+from django.db import connections
 
 from tenants import migration, schema
 from tenants.models import Factory
@@ -20,7 +21,7 @@ def behind(acme, globex, monkeypatch):
     monkeypatch.setattr(schema, "migrate", migrate)
     # One thread, the test's own: its transaction must see what the run writes.
     monkeypatch.setattr(migration, "ThreadPoolExecutor", SameThread)
-    monkeypatch.setattr(migration.connections, "close_all", lambda: None)
+    monkeypatch.setattr(connections, "close_all", lambda: None)
     return broken
 
 
