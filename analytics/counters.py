@@ -49,10 +49,10 @@ def increments(times: IntArray, counts: FloatArray, *, max_rate_per_h: float | N
         hours = np.diff(times, prepend=times[:1]) / 3_600_000
         limit = 1.5 * max_rate_per_h * hours + 2
     counted = rise.copy()
-    fell = np.flatnonzero(rise < 0)
+    fell: list[int] = np.flatnonzero(rise < 0).tolist()
     n_rollovers = 0
     for i in fell:
-        wrapped = _wrapped(counts[i - 1], counts[i], limit[i])
+        wrapped = _wrapped(float(counts[i - 1]), float(counts[i]), float(limit[i]))
         n_rollovers += wrapped is not None
         counted[i] = counts[i] if wrapped is None else wrapped
     jumps = np.flatnonzero(counted > limit)

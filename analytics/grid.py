@@ -116,7 +116,7 @@ def _held(signal: Samples | None, at: IntArray) -> FloatArray:
 def _strongest(cues: list[FloatArray], n_intervals: int) -> FloatArray:
     if not cues:
         return np.full(n_intervals, np.nan)
-    return np.asarray(np.fmin.reduce(cues))
+    return np.asarray(np.fmin.reduce(np.stack(cues)))
 
 
 @dataclass(frozen=True)
