@@ -114,9 +114,10 @@ def _held(signal: Samples | None, at: IntArray) -> FloatArray:
 
 
 def _strongest(cues: list[FloatArray], n_intervals: int) -> FloatArray:
-    if not cues:
-        return np.full(n_intervals, np.nan)
-    return np.asarray(np.fmin.reduce(np.stack(cues)))
+    strongest = np.full(n_intervals, np.nan)
+    for cue in cues:
+        strongest = np.fmin(strongest, cue)
+    return strongest
 
 
 @dataclass(frozen=True)

@@ -282,21 +282,18 @@ def _draw_lives(
         if at_end >= totals[-1]:
             lives.append(Life(number, begin, float("inf"), float("inf"), capacity))
             break
-        failed = float(edges[np.searchsorted(totals, at_end) - 1])
-        failed = float(_crossing(at_end, totals, edges, failed))
+        failed = _crossing(at_end, totals, edges)
         lives.append(Life(number, begin, failed, failed + repair_s, capacity))
         begin, number = failed + repair_s, number + 1
     return tuple(lives)
 
 
-def _crossing(level: float, totals: FloatArray, edges: FloatArray, fallback: float) -> float:
-    """Find when a running total reaches a level; it stands still while the machine does."""
+def _crossing(level: float, totals: FloatArray, edges: FloatArray) -> float:
+    """Find when a running total first reaches a level that lies within it."""
     after = int(np.searchsorted(totals, level, side="left"))
-    before = after - 1
-    rise = totals[after] - totals[before]
-    if rise <= 0:
-        return fallback
-    return float(edges[before] + (level - totals[before]) / rise * (edges[after] - edges[before]))
+    low, high = float(totals[after - 1]), float(totals[after])
+    begin, end = float(edges[after - 1]), float(edges[after])
+    return begin + (level - low) / (high - low) * (end - begin)
 
 
 def _with_repairs(

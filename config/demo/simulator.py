@@ -7,6 +7,7 @@ same formulas, so live goes on where history ends, at the same wear, in whatever
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Readings:
     times_ms: noise.IntArray
     columns: Values
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Give each reading in the form in which devices post it."""
         keys = list(self.columns)
         return [
@@ -120,7 +121,8 @@ class SimulatedMachine:
         total = np.interp(times_s, self.plan.edges, self.plan.load_hours)
         begun = np.interp([life.start for life in lives], self.plan.edges, self.plan.load_hours)
         capacity = np.array([life.capacity for life in lives])
-        return np.clip((total - begun[which]) / capacity[which], 0.0, 1.0)
+        used = (total - begun[which]) / capacity[which]
+        return np.asarray(np.clip(used, 0.0, 1.0))
 
     def readings(self, times_ms: noise.IntArray) -> Readings:
         """Measure at the given times; each column is rounded as a control would send it."""
@@ -179,7 +181,8 @@ class SimulatedMachine:
         """Room temperature: warm in the afternoon, and some weather."""
         daily = 2.2 * np.sin(2 * np.pi * (times_s / DAY_S - 0.42))
         weather = noise.stream(self.seed, "weather")
-        return 21.0 + daily + 1.4 * noise.smooth(weather, times_s, period_s=2.5 * DAY_S)
+        slow = noise.smooth(weather, times_s, period_s=2.5 * DAY_S)
+        return np.asarray(21.0 + daily + 1.4 * slow)
 
     def _effort(self, spec: SignalSpec) -> FloatArray:
         works = (self.plan.phase == Phase.WORK).astype(np.float64)
@@ -193,7 +196,7 @@ class SimulatedMachine:
         if cached is None:
             cached = self._heats[tau_s, spec.is_held] = self._heat_at_edges(target, tau_s)
         past = times_s - self.plan.edges[at]
-        return target[at] + (cached[at] - target[at]) * np.exp(-past / tau_s)
+        return np.asarray(target[at] + (cached[at] - target[at]) * np.exp(-past / tau_s))
 
     def _heat_at_edges(self, target: FloatArray, tau_s: float) -> FloatArray:
         fade = np.exp(-np.diff(self.plan.edges) / tau_s)

@@ -140,7 +140,7 @@ def test_a_sensor_that_sticks_repeats_one_value_while_others_move(acme_machines)
     def longest_repeat(key: str) -> int:
         same = np.diff(columns[key]) == 0
         edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(int), [0]])))
-        return int((edges[1::2] - edges[::2]).max())
+        return int(max((edges[1::2] - edges[::2]).tolist()))
 
     assert longest_repeat("coolant_temp_c") >= 180
     assert longest_repeat("vib_rms_mm_s") < 5
