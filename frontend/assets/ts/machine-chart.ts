@@ -1,0 +1,158 @@
+import uPlot from "uplot";
+import type { LiveReading } from "./live.ts";
+import { aligned, type ChartData, type Panel } from "./series.ts";
+import { panelOptions, showEnds } from "./uplot-panel.ts";
+import { clock, figure, factoryZone } from "./words.ts";
+
+const RELOAD_MS = 600_000; // buckets of the server replace the single readings heard since
+const TICK_MS = 5_000; // "now" stays the right edge, also when nothing comes
+
+/** The chart of a machine: one panel a unit, on one time axis, as far as the server's JSON says. */
+export function machineChart(place: HTMLElement): void {
+  const url = place.dataset["chart"] ?? "";
+  let data: ChartData | undefined;
+  let plots: uPlot[] = [];
+
+  const draw = (): void => {
+    if (!data) return;
+    plots.forEach((plot) => plot.destroy());
+    plots = build(place, data);
+  };
+  const load = async (): Promise<void> => {
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    if (!answer.ok) {
+      fail(place);
+      return;
+    }
+    data = (await answer.json()) as ChartData;
+    draw();
+  };
+  const redraw = (): void => {
+    if (!data) return;
+    const [start, end] = span(data);
+    data.panels.forEach((panel, index) => {
+      const plot = plots[index];
+      if (!plot) return;
+      plot.setData(aligned(panel, data?.gaps ?? []), false);
+      plot.setScale("x", { min: start, max: end });
+    });
+  };
+  const stopListening = whileShown(place, (reading) => {
+    if (data?.live && append(data, reading)) redraw();
+  });
+
+  const ticker = window.setInterval(() => {
+    if (!place.isConnected) {
+      window.clearInterval(ticker);
+      window.clearInterval(reloader);
+      stopListening();
+      plots.forEach((plot) => plot.destroy());
+    } else if (data?.live) redraw();
+  }, TICK_MS);
+  const reloader = window.setInterval(() => void load(), RELOAD_MS);
+  new ResizeObserver(() => {
+    plots.forEach((plot) => plot.setSize({ width: place.clientWidth, height: plot.height }));
+  }).observe(place);
+  document.addEventListener("takt:theme", draw);
+  void load();
+}
+
+function build(place: HTMLElement, data: ChartData): uPlot[] {
+  place.replaceChildren();
+  const [start, end] = span(data);
+  const readout = document.createElement("p");
+  readout.className = "readout";
+  const plots = data.panels.map((panel, index) => {
+    const box = document.createElement("div");
+    box.className = "panel-chart";
+    place.append(title(panel), box);
+    const isLast = index === data.panels.length - 1;
+    const options = panelOptions({ panel, data, width: place.clientWidth, isLast, isOnly: data.panels.length === 1 });
+    options.hooks = { ...options.hooks, setCursor: [(plot) => tell(readout, plot, data)] };
+    const plot = new uPlot(options, aligned(panel, data.gaps), box);
+    plot.setScale("x", { min: start, max: end });
+    showEnds(plot, panel, box);
+    return plot;
+  });
+  place.append(readout);
+  return plots;
+}
+
+function title(panel: Panel): HTMLElement {
+  const line = document.createElement("p");
+  line.className = "panel-title";
+  line.append(panel.series.map((each) => each.label).join(", "), " ");
+  const unit = document.createElement("span");
+  unit.className = "dim";
+  unit.textContent = panel.unit;
+  line.append(unit);
+  return line;
+}
+
+/** One line under the chart says what the cursor stands on, also for those who cannot see it move. */
+function tell(readout: HTMLElement, plot: uPlot, data: ChartData): void {
+  const left = plot.cursor.left ?? -1;
+  if (left < 0) {
+    readout.textContent = "";
+    return;
+  }
+  const at = plot.posToVal(left, "x");
+  const parts = data.panels.flatMap((panel) =>
+    panel.series.map((each) => {
+      const value = nearest(each.t, each.avg, at, data.bucket_s);
+      return `${each.label} ${value === undefined ? "no data" : `${figure(value)} ${panel.unit}`}`;
+    }),
+  );
+  const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: factoryZone });
+  readout.textContent = `${day.format(at * 1000).replace(",", "")}, ${clock(at * 1000)}: ${parts.join(" · ")}`;
+}
+
+function nearest(times: number[], values: number[], at: number, bucket: number): number | undefined {
+  let low = 0;
+  let high = times.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] ?? 0) < at) low = middle + 1;
+    else high = middle;
+  }
+  const index = low > 0 && at - (times[low - 1] ?? 0) < (times[low] ?? 0) - at ? low - 1 : low;
+  const distance = Math.abs((times[index] ?? Number.POSITIVE_INFINITY) - at);
+  return distance <= Math.max(bucket * 2, 120) ? values[index] : undefined;
+}
+
+function span(data: ChartData): [number, number] {
+  if (!data.live) return [data.start, data.end];
+  const now = Date.now() / 1000;
+  return [now - (data.end - data.start), now];
+}
+
+function append(data: ChartData, reading: LiveReading): boolean {
+  const at = Date.parse(reading.ts) / 1000;
+  let changed = false;
+  for (const panel of data.panels) {
+    for (const each of panel.series) {
+      const value = reading.values[each.key];
+      if (each.device !== reading.device_id || typeof value !== "number" || at <= (each.t.at(-1) ?? 0)) continue;
+      for (const column of [each.avg, each.min, each.max]) column.push(value);
+      each.t.push(at);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+function whileShown(place: HTMLElement, use: (reading: LiveReading) => void): () => void {
+  const listen = (event: Event): void => {
+    if (place.isConnected) use((event as CustomEvent<LiveReading>).detail);
+  };
+  document.addEventListener("takt:reading", listen);
+  return () => document.removeEventListener("takt:reading", listen);
+}
+
+function fail(place: HTMLElement): void {
+  const note = document.createElement("p");
+  note.className = "sub";
+  note.textContent = "The chart could not be loaded. Readings go on being stored; reload the page to try again.";
+  place.replaceChildren(note);
+}
+

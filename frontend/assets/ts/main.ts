@@ -1,0 +1,58 @@
+// The order is the order of who wins. Tabler's forms and menus lie in a layer below ours.
+import "virtual:tabler.css";
+import "@fontsource-variable/inter/opsz.css";
+import "../css/tokens.css";
+import "../css/takt.css";
+import "../css/frame.css";
+import "../css/parts.css";
+import "../css/charts.css";
+import "../css/pages.css";
+import "../css/public.css";
+import htmx from "htmx.org";
+import { startChart } from "./chart-loader.ts";
+import { startCheckOnLeave } from "./check-on-leave.ts";
+import { startCopy } from "./copy.ts";
+import { startHeat } from "./heat-loader.ts";
+import { startLive } from "./live.ts";
+import { startLiveValue } from "./live-value.ts";
+import { startMenu } from "./menu.ts";
+import { startOnce } from "./once.ts";
+import { startRowLink } from "./row-link.ts";
+import { startSearch } from "./search.ts";
+import { startSpark } from "./spark.ts";
+import { startSwitchTabs } from "./switch-tabs.ts";
+import { startTheme } from "./theme.ts";
+
+// The content security policy allows neither eval nor a <style> element of htmx's own.
+htmx.config.allowEval = false;
+htmx.config.includeIndicatorStyles = false;
+htmx.config.selfRequestsOnly = true;
+htmx.config.historyCacheSize = 0; // pages hold readings: going back asks again
+htmx.config.scrollIntoViewOnBoost = false;
+
+const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTMLElement) => void]> = [
+  ["[data-chart]", startChart],
+  ["[data-check-on-leave]", startCheckOnLeave],
+  ["[data-copy]", startCopy],
+  ["[data-heat]", startHeat],
+  ["[data-live-value]", startLiveValue],
+  ["[data-menu]", startMenu],
+  ["[data-once]", startOnce],
+  ["[data-row-link]", startRowLink],
+  ["[data-search]", startSearch],
+  ["[data-spark]", startSpark],
+  ["[data-switch-tabs]", startSwitchTabs],
+  ["[data-theme-choice]", startTheme],
+];
+
+// htmx calls this for the page and for everything it swaps in, so that new parts come to life too.
+htmx.onLoad((root) => {
+  if (!(root instanceof HTMLElement)) return;
+  for (const [selector, start] of behaviours) {
+    if (root.matches(selector)) start(root);
+    root.querySelectorAll<HTMLElement>(selector).forEach(start);
+  }
+});
+
+const stream = document.body.dataset["live"];
+if (stream) startLive(stream);

@@ -1,0 +1,40 @@
+import type { LiveReading } from "./live.ts";
+
+const WIDTH = 220;
+const HEIGHT = 44;
+const KEPT = 60;
+
+/** A small line of one device's first numeric signal, growing as readings come. */
+export function startSpark(svg: HTMLElement): void {
+  const device = Number(svg.dataset["spark"]);
+  const points: number[] = (svg.dataset["points"] ?? "").split(" ").filter(Boolean).map(Number);
+  const draw = (): void => {
+    const line = svg.querySelector("path");
+    const dot = svg.querySelector("circle");
+    if (!line || !dot || points.length < 2) return;
+    const low = Math.min(...points);
+    const span = Math.max(...points) - low || 1;
+    const at = points.map((value, index) => [
+      (index / (points.length - 1)) * (WIDTH - 6),
+      HEIGHT - 6 - ((value - low) / span) * (HEIGHT - 12),
+    ] as const);
+    line.setAttribute("d", at.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join(""));
+    const end = at.at(-1);
+    dot.setAttribute("cx", String(end?.[0] ?? 0));
+    dot.setAttribute("cy", String(end?.[1] ?? 0));
+  };
+  const listen = (event: Event): void => {
+    if (!svg.isConnected) {
+      document.removeEventListener("takt:reading", listen);
+      return;
+    }
+    const reading = (event as CustomEvent<LiveReading>).detail;
+    const value = reading.values[svg.dataset["key"] ?? ""];
+    if (reading.device_id !== device || typeof value !== "number") return;
+    points.push(value);
+    if (points.length > KEPT) points.shift();
+    draw();
+  };
+  document.addEventListener("takt:reading", listen);
+  draw();
+}
