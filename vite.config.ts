@@ -31,7 +31,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 600, // ECharts, fetched only where a heat map comes into sight
     rolldownOptions: {
-      input: resolve(assets, "ts/main.ts"),
+      input: [resolve(assets, "ts/main.ts"), resolve(assets, "icon.svg")],
       checks: { eval: false }, // htmx names eval, and main.ts switches it off
     },
   },
