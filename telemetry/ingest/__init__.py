@@ -1,0 +1,16 @@
+"""The way in for readings: decode, plan, commit in groups, answer after the commit.
+
+Runs beside Django inside the same process, but needs none of it: `app.IngestApp` is an ASGI
+application of its own. What happens to a request, in order:
+
+    app         HTTP: method, credential, limits, body, answer
+    body        bytes: size limits, gzip
+    decoding    JSON to readings; what is wrong with an item, in words
+    credentials which device a token belongs to, known to be valid within 4 s
+    interning   keys, keysets and words to numbers
+    planning    readings to columns
+    writer      bounded queue, one connection, one commit for all that has arrived
+    storing     what one commit does in the database
+    merging     what a repeated or changed reading means
+    publishing  tells the live pages
+"""

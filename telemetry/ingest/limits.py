@@ -1,0 +1,54 @@
+"""How much one request, one device and one factory may send."""
+
+import time
+from dataclasses import dataclass
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_UNZIPPED_BYTES = 16 * 1024 * 1024
+MAX_READINGS_PER_REQUEST = 10_000
+MAX_KEY_LENGTH = 128
+MAX_TEXT_LENGTH = 256
+# A device that sends a new text with every reading (a time, a serial number) would fill the
+# factory's dictionary; this many different texts a device and process are plenty for states,
+# programs and products.
+MAX_WORDS_PER_DEVICE = 5_000
+BODY_TIMEOUT_S = 10.0
+FUTURE_LIMIT_US = 24 * 3600 * 1_000_000
+# A backlog sent at once after a pause is normal: the bucket holds this many seconds of rate.
+BURST_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactoryLimits:
+    """What the plan of a factory allows at this door; written by billing into tenants."""
+
+    ingest_blocked: bool = False
+    readings_per_s: int | None = None
+    distinct_keys_per_device: int = 500
+
+
+class TokenBucket:
+    """Allow `rate` units a second on average and `burst` at once.
+
+    Counted in this process only: with several web processes a factory gets the rate of each.
+    The exact, shared count in Valkey belongs to the limits that cost money, which come later.
+    """
+
+    __slots__ = ("_at", "_level", "burst", "rate")
+
+    def __init__(self, *, rate: float, burst: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._level = burst
+        self._at = time.monotonic()
+
+    def take(self, n: int) -> float:
+        """Take `n` units; the answer is 0.0, or the seconds to wait when nothing was taken."""
+        now = time.monotonic()
+        level = min(self.burst, self._level + (now - self._at) * self.rate)
+        self._at = now
+        if level < min(n, self.burst):
+            self._level = level
+            return max(0.05, (min(n, self.burst) - level) / self.rate)
+        self._level = level - n
+        return 0.0

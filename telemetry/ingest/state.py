@@ -1,0 +1,88 @@
+"""What one process remembers of factories and devices, so that a request needs no question.
+
+Everything here is a copy of committed rows that never change their meaning: ids of keys,
+keysets and words are never reused. What can change (limits, revocation) is renewed by
+`credentials`.
+"""
+
+from dataclasses import dataclass, field
+
+from telemetry.ingest.limits import BURST_S, FactoryLimits, TokenBucket
+
+# The words of the dictionary and the shapes of readings kept in memory; beyond, start afresh.
+MAX_PLANS_PER_DEVICE = 1_000
+MAX_KEYSETS = 50_000
+MAX_WORDS = 200_000
+
+Signature = tuple[tuple[str, ...], tuple[type, ...]]
+KIND_OF = {float: "n", bool: "b", str: "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How readings of one shape become a row: keys and types as sent to ids in their order."""
+
+    keyset_id: int
+    key_ids: tuple[int, ...]
+    # Positions of the sent values in the order of key_ids; None when they stand in it already.
+    order: tuple[int, ...] | None
+    is_numeric: bool
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """A device and the shapes of readings it is known to send."""
+
+    id: int
+    factory: "Factory"
+    plans: dict[Signature, Plan] = field(default_factory=dict)
+    # Ids of the keys in telemetry_signal of this device; None until first needed.
+    signal_ids: set[int] | None = None
+    n_new_words: int = 0
+    bucket: TokenBucket | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Factory:
+    """A factory, its limits and its dictionaries."""
+
+    id: int
+    schema: str
+    limits: FactoryLimits = field(default_factory=FactoryLimits)
+    devices: dict[int, Device] = field(default_factory=dict)
+    key_ids: dict[tuple[str, str], int] = field(default_factory=dict)
+    keyset_ids: dict[tuple[int, ...], int] = field(default_factory=dict)
+    word_ids: dict[str, int] = field(default_factory=dict)
+    bucket: TokenBucket | None = None
+    # Readings in the writer's queue: one factory may fill only its share of it.
+    n_pending: int = 0
+    # Until this monotonic time the factory's commits expect repeats (see writer).
+    careful_until: float = 0.0
+    # Until this monotonic time the factory's tables are left alone after a failure.
+    paused_until: float = 0.0
+
+    @property
+    def host_label(self) -> str:
+        return self.schema.replace("_", "-")
+
+    def device(self, device_id: int) -> Device:
+        found = self.devices.get(device_id)
+        if found is None:
+            found = self.devices[device_id] = Device(device_id, self)
+            found.bucket = _bucket(self.limits)
+        return found
+
+    def set_limits(self, limits: FactoryLimits) -> None:
+        if limits == self.limits and (self.bucket is None) == (limits.readings_per_s is None):
+            return
+        self.limits = limits
+        self.bucket = _bucket(limits)
+        for device in self.devices.values():
+            device.bucket = _bucket(limits)
+
+
+def _bucket(limits: FactoryLimits) -> TokenBucket | None:
+    if limits.readings_per_s is None:
+        return None
+    rate = float(max(1, limits.readings_per_s))
+    return TokenBucket(rate=rate, burst=max(10_000.0, rate * BURST_S))
