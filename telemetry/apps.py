@@ -2,4 +2,7 @@ from django.apps import AppConfig
 
 
 class TelemetryConfig(AppConfig):
+    """Senses: devices, what they send, and where it is kept."""
+
     name = "telemetry"
+    verbose_name = "Telemetry"

@@ -33,9 +33,6 @@ MIN_EPOCH_MS = 100_000_000_000
 MANY = 16
 
 
-
-
-
 class Reading(msgspec.Struct, gc=False):
     """One reading as sent: a time and a set of values by key."""
 

@@ -14,6 +14,8 @@ of their own table; the compactor seals closed hours of both (see docs). Then `s
 writes segments and this module is the only one to change.
 """
 
+# ruff: noqa: S608  the schema's name, from an allow-list, is all that is put into statements
+
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -31,8 +33,10 @@ _MAX_PREPARED = 256
 
 Place = tuple[int, int]  # device, time in microseconds
 
+
 class ReadingMoved(Exception):
     """A row that was in the way is gone again: something else rewrites this time. Try again."""
+
 
 class Store:
     """The statements of one database connection."""
@@ -106,8 +110,10 @@ class Store:
         if not self._connection.is_closed():
             await self._connection.execute("ROLLBACK")
 
+
 def _place(item: tuple[int, Row]) -> Place:
     return (item[0], item[1][0])
+
 
 async def _images(submissions: list[Submission]) -> AsyncIterator[bytes]:
     yield statements.COPY_HEADER
@@ -119,11 +125,13 @@ async def _images(submissions: list[Submission]) -> AsyncIterator[bytes]:
             yield statements.columns_image(device_id, block)
     yield statements.COPY_TRAILER
 
+
 def _mark_all_stored(groups: Sequence[tuple[Factory, list[Submission]]]) -> None:
     for _, submissions in groups:
         for submission in submissions:
             submission.n_stored = submission.n_rows
             submission.n_duplicates = 0
+
 
 class _CarefulStore:
     """One transaction that finds out of each reading whether it is new."""
@@ -144,9 +152,7 @@ class _CarefulStore:
         ordered = sorted(places)
         inserted = await self._insert_firsts([(place, places[place][0][1]) for place in ordered])
         taken = [place for place in ordered if place not in inserted]
-        await self._load_keysets(
-            {row[1] for arrivals in places.values() for _, row in arrivals}
-        )
+        await self._load_keysets({row[1] for arrivals in places.values() for _, row in arrivals})
         cells = await self._load_cells(taken)
         if len(cells) != len(taken):
             raise ReadingMoved
@@ -178,8 +184,7 @@ class _CarefulStore:
     ) -> None:
         keys = self._keysets[row[1]]
         items: list[Item] = [
-            (key, key_id, value)
-            for (key, key_id), value in zip(keys, row[2], strict=True)
+            (key, key_id, value) for (key, key_id), value in zip(keys, row[2], strict=True)
         ]
         n_new = cell.merge(items)
         if n_new:
@@ -292,13 +297,13 @@ class _CarefulStore:
                 revisions.append((device_id, at, await id_of((key_id,)), [value]))
         if updates:
             await self._connection.executemany(
-                f"UPDATE {self._schema}.reading_hot SET keyset_id = $3, vals = $4"  # noqa: S608
+                f"UPDATE {self._schema}.reading_hot SET keyset_id = $3, vals = $4"
                 " WHERE device_id = $1 AND ts = $2",
                 updates,
             )
         if revisions:
             await self._connection.executemany(
-                f"INSERT INTO {self._schema}.reading_revision"  # noqa: S608
+                f"INSERT INTO {self._schema}.reading_revision"
                 " (device_id, ts, keyset_id, vals, replaced_at)"
                 " VALUES ($1, $2, $3, $4, clock_timestamp())",
                 revisions,
