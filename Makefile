@@ -29,12 +29,9 @@ lock: $(VENV)/.uv ## Resolve the libraries again and write both lock files.
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -o requirements.lock pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
-# -- the portal's browser code, built once; Node comes from PyPI where the machine has none --------
-frontend/static/dist/manifest.json: $(VENV)/.runtime package-lock.json vite.config.ts tsconfig.json $(shell find frontend/assets -type f 2>/dev/null)
-	@echo "Building the portal's browser code ..."
-	@$(PY) -m infra.local.build_frontend
-
-assets: frontend/static/dist/manifest.json ## Build the portal's browser code.
+# -- the portal's browser code; Node comes from PyPI where the machine has none --------------------
+assets: $(VENV)/.runtime ## Build the portal's browser code where it changed.
+	@$(PY) -m frontend.build
 
 demo: assets ## Start Takt with two demo factories and leave it running (ONCE=1, DATA=<folder>).
 	@$(PY) -m config.demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA))
