@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from infra.local import processes
 from infra.local.failures import AlreadyRunning, Malformed, ServiceFailed
 from infra.local.home import Home
 from infra.local.service import REPOSITORY
@@ -92,20 +93,12 @@ def _status(home: Home) -> int:
     running = home.running()
     n_dead = 0
     for name, pid in running.items():
-        lives = _lives(pid)
+        lives = processes.lives(pid)
         n_dead += not lives
         print(f"{name:10} {'running' if lives else 'dead':8} pid {pid:<8} {home.log_file(name)}")
     if address := home.environment().get("TAKT_BASE_URL"):
         print(f"address    {address}")
     return 1 if n_dead else 0
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def _env(home: Home) -> int:

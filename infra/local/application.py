@@ -116,7 +116,9 @@ class Worker(_Celery):
     says: ClassVar[bytes] = b" ready."
 
     def command(self, env: Mapping[str, str]) -> Command:
-        return self._command("worker", "-Q", ",".join(_QUEUES), "-c", "2", "-n", "takt@%h")
+        # Alone on this machine: no neighbours to look for.
+        alone = ("--without-mingle", "--without-gossip")
+        return self._command("worker", "-Q", ",".join(_QUEUES), "-c", "2", "-n", "takt@%h", *alone)
 
 
 class Beat(_Celery):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from infra.local import processes
 from infra.local.failures import AlreadyRunning
 from infra.local.ports import Reservations, is_free
 
@@ -86,7 +87,7 @@ class Home:
     def holder(self) -> int | None:
         """The living process that started the parts, as it wrote itself down."""
         pid = self._read(self._running).get("pid")
-        return pid if isinstance(pid, int) and Path(f"/proc/{pid}").exists() else None
+        return pid if isinstance(pid, int) and processes.lives(pid) else None
 
     def note_running(self, pids: dict[str, int]) -> None:
         """Write down who runs what, for `status` and `down`."""

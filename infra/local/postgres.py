@@ -6,7 +6,6 @@ data then have to lie where that user may go, and so have the binaries.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import pwd
@@ -22,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from infra.local.failures import ServiceFailed
+from infra.local.home import token
 from infra.local.processes import Command
 from infra.local.service import LOOPBACK, Service, Unhealthy
 
@@ -166,8 +166,7 @@ class Postgres(Service):
         return self._elsewhere("data")
 
     def _elsewhere(self, what: str) -> Path:
-        key = hashlib.sha256(str(self.home.var).encode()).hexdigest()[:12]
-        folder = Path("/var/lib/takt", key, what)
+        folder = Path("/var/lib/takt", f"{self.home.var.parent.name}-{token(5)}", what)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -248,6 +247,7 @@ class Postgres(Service):
             password=self.home.secret("postgres_superuser_password"),
             dbname="postgres",
             connect_timeout=2,
+            sslmode="disable",
             autocommit=True,
         )
 

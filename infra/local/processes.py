@@ -49,6 +49,15 @@ def spawn(command: Command, *, env: Mapping[str, str], log_file: Path) -> subpro
         )
 
 
+def lives(pid: int) -> bool:
+    """Say whether there is such a process, apart from one that only waits to be buried."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def find(*, mark: str | None, directories: Iterable[Path] = ()) -> set[int]:
     """List the processes whose mark starts with `mark`, and PostgreSQL's in `directories`."""
     wanted = None if mark is None else f"{MARK}={mark}".encode()

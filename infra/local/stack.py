@@ -196,7 +196,7 @@ class Stack:
         self._watchdog = Watchdog(mark=self._mark, directories=folders, lock_fd=lock)
         self._home.note_running({})
         try:
-            self.env = basics(home=self._home, environ=self._environ)
+            self.env = basics(home=self._home, environ=self._environ, services=self._wanted)
         except NoFreePort as error:
             raise ServiceFailed("web", str(error)) from error
         self.env |= replaced_environment(self._environ, self._replaced)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 _LOOK_EVERY_S = 0.2
-_FIRST_DELAY_S = 0.2
+_FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 8.0
 # After so long a life a death counts as the first one again.
 _STABLE_AFTER_S = 60.0
