@@ -128,27 +128,29 @@ def _columns(readings: list[Reading], now_us: int, server_times: ServerTimes) ->
     out = Decoded()
     out.n_received = len(readings)
     out.indexes = range(len(readings))
-    times = out.times
-    latest_us = now_us + limits.FUTURE_LIMIT_US
-    for reading in readings:
-        ts = reading.ts
-        if ts is None:
-            times.append(server_times.next(now_us))
-            continue
-        if type(ts) is int:
-            if ts < MIN_EPOCH_MS:
-                return None
-            us = ts * 1000
-        else:
-            us = (ts - EPOCH) // MICROSECOND
-        if not 0 <= us <= latest_us:
-            return None
-        times.append(us)
-    values = [reading.values for reading in readings]
-    if not all(values):
+    out.values = [reading.values for reading in readings]
+    if not all(out.values) or not _numbers_are_plain(out):
         return None
-    out.values = values
-    return out if _numbers_are_plain(out) else None
+    sent = [reading.ts for reading in readings]
+    kinds = set(map(type, sent))
+    if kinds == {datetime}:
+        out.times = [(ts - EPOCH) // MICROSECOND for ts in sent]  # type: ignore[operator]
+    else:
+        times = [_time_of(ts, now_us, server_times) for ts in sent]
+        if None in times:
+            return None
+        out.times = times  # type: ignore[assignment]
+    if readings and not 0 <= min(out.times) <= max(out.times) <= now_us + limits.FUTURE_LIMIT_US:
+        return None
+    return out
+
+
+def _time_of(ts: datetime | int | None, now_us: int, server_times: ServerTimes) -> int | None:
+    if ts is None:
+        return server_times.next(now_us)
+    if isinstance(ts, int):
+        return ts * 1000 if ts >= MIN_EPOCH_MS else None
+    return to_us(ts)
 
 
 def _numbers_are_plain(out: Decoded) -> bool:
@@ -162,7 +164,7 @@ def _numbers_are_plain(out: Decoded) -> bool:
     flat = list(chain.from_iterable([items.values() for items in out.values]))
     kinds = set(map(type, flat))
     if kinds == {float}:
-        numbers = np.fromiter(flat, np.float64, len(flat))  # type: ignore[arg-type]
+        numbers = np.fromiter(flat, np.float64, len(flat))
         out.numbers = numbers
     else:
         numbers = np.array([value for value in flat if type(value) is float], np.float64)

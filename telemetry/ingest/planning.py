@@ -102,7 +102,7 @@ async def _plan_mixed(device: Device, decoded: Decoded, interner: Interner) -> S
     plans = list(map(device.plans.get, signatures))
     if None in plans:
         plans = await _learn_shapes(device, decoded, interner, signatures, plans)
-    words = device.factory.word_ids
+    words: Mapping[str, int] = device.factory.word_ids
     if not all(found.is_numeric for found in plans if found):
         words, plans = await _learn_words(device, decoded, interner, plans)
     rows = [
@@ -136,7 +136,7 @@ def _plan_uniform(device: Device, decoded: Decoded, known: Plan) -> Submission:
     submission.n_rows = len(times)
     submission.columns = [Columns(known.keyset_id, times, values, range(len(times)))]
     _count_hours(submission)
-    newest = len(times) - 1 - int(times[::-1].argmax())
+    newest = len(times) - 1 - int(times[::-1].argmax(axis=0))
     submission.newest = (int(times[newest]), known.keyset_id, values[newest].tolist())
     submission.newest_values = decoded.values[newest]
     return submission
@@ -146,7 +146,7 @@ def _count_hours(submission: Submission) -> None:
     for block in submission.columns:
         n_keys = block.values.shape[1]
         hours = block.times // HOUR_US
-        if hours[0] == hours[-1] and hours.min() == hours.max():
+        if hours[0] == hours[-1] and hours.min(axis=0) == hours.max(axis=0):
             submission.hours.append((int(hours[0]), len(hours), len(hours) * n_keys))
             continue
         found, counts = np.unique(hours, return_counts=True)

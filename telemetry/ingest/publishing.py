@@ -19,7 +19,7 @@ from telemetry.times import iso_utc
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_S = 0.1
+INTERVAL_S = 0.2
 MAX_DEVICES = 20_000
 _ENCODE = msgspec.json.Encoder().encode
 

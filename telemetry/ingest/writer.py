@@ -73,9 +73,9 @@ class Writer:
         self._queue: deque[Submission] = deque()
         self._n_pending = 0
         self._arrived = asyncio.Event()
+        self._connected = asyncio.Event()
         self._connection: Any = None
         self._store: Store | None = None
-        self._is_stopping = False
 
     @property
     def is_ready(self) -> bool:
@@ -115,13 +115,17 @@ class Writer:
             factory.n_pending -= n
 
     async def run(self) -> None:
-        """Connect, commit, reconnect, until stopped."""
+        """Connect, commit, reconnect, until cancelled."""
         delay_s = 0.05
-        while not self._is_stopping:
+        while True:
             try:
                 await self._connect()
                 delay_s = 0.05
                 await self._commit_until_lost()
+            except asyncio.CancelledError:
+                self._fail(list(self._queue), unavailable("The server is stopping; send again."))
+                self._disconnect()
+                raise
             except _LOST as error:
                 log.warning("telemetry.writer.lost", error=type(error).__name__)
             except asyncpg.PostgresError as error:
@@ -132,9 +136,10 @@ class Writer:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
             delay_s = min(1.0, delay_s * 2)
 
-    async def stop(self) -> None:
-        self._is_stopping = True
-        self._arrived.set()
+    async def wait_ready(self, *, timeout_s: float) -> None:
+        """Wait for the first connection, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._connected.wait(), timeout_s)
 
     async def _connect(self) -> None:
         self._connection = await asyncpg.connect(
@@ -144,6 +149,7 @@ class Writer:
             server_settings=_SESSION,
         )
         self._store = Store(self._connection)
+        self._connected.set()
 
     def _disconnect(self) -> None:
         self._store = None
@@ -153,7 +159,7 @@ class Writer:
                 connection.terminate()
 
     async def _commit_until_lost(self) -> None:
-        while not self._is_stopping:
+        while True:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
