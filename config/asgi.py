@@ -1,12 +1,38 @@
-"""The one door: ingest before Django, everything else through it."""
+"""The one door: ingest in front of Django, everything else through it."""
 
 import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+from django.conf import settings  # noqa: E402  the name of the settings comes first
+from django.core.asgi import get_asgi_application  # noqa: E402
 
-from config import env
+from config import env  # noqa: E402
+from telemetry.ingest.app import IngestApp  # noqa: E402
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+INGEST_PATH = "/api/v1/telemetry"
 
 env.require_for_serving()
-application = get_asgi_application()
+portal = get_asgi_application()
+ingest = IngestApp(
+    database_url=env.text("DATABASE_URL"),
+    valkey_url=settings.VALKEY_URL,
+    base_url=settings.BASE_URL,
+)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send readings, and the server's own start and end, to ingest; the rest to Django.
+
+    Django's handler costs 2 ms of CPU a request, so the branch stands before it (docs/adr/0003).
+    """
+    if scope["type"] == "lifespan" or scope["path"] == INGEST_PATH:
+        await ingest(scope, receive, send)
+    else:
+        await portal(scope, receive, send)
