@@ -6,11 +6,11 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.conf import settings  # noqa: E402  the name of the settings comes first
-from django.core.asgi import get_asgi_application  # noqa: E402
+from django.conf import settings
+from django.core.asgi import get_asgi_application
 
-from config import env  # noqa: E402
-from telemetry.ingest.app import IngestApp  # noqa: E402
+from config import env
+from telemetry.ingest.app import IngestApp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,7 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 INGEST_PATH = "/api/v1/telemetry"
 
 env.require_for_serving()
-portal = get_asgi_application()
+portal: Any = get_asgi_application()
 ingest = IngestApp(
     database_url=env.text("DATABASE_URL"),
     valkey_url=settings.VALKEY_URL,

@@ -16,6 +16,6 @@ if exists("telemetry.live"):
 if exists("frontend.urls_factory"):
     urlpatterns.append(path("", include("frontend.urls_factory")))
 
-handler403 = "frontend.views.errors.forbidden"
-handler404 = "frontend.views.errors.not_found"
-handler500 = "frontend.views.errors.broken"
+handler403 = "config.errors.forbidden"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.broken"

@@ -15,6 +15,6 @@ if exists("billing.urls"):
 if exists("frontend.urls_public"):
     urlpatterns.append(path("", include("frontend.urls_public")))
 
-handler403 = "frontend.views.errors.forbidden"
-handler404 = "frontend.views.errors.not_found"
-handler500 = "frontend.views.errors.broken"
+handler403 = "config.errors.forbidden"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.broken"
