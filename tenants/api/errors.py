@@ -36,6 +36,12 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
+def _names_only_what_is_not_there(error: exceptions.ValidationError) -> bool:
+    """Say whether the body is well-formed and only refers to rows that do not exist here."""
+    codes = error.get_codes()
+    return isinstance(codes, dict) and all(code == ["does_not_exist"] for code in codes.values())
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer anticipated errors in our form; others rise."""
     response = drf_handler(error, context)
@@ -45,6 +51,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     detail = response.data
     if isinstance(error, exceptions.ValidationError):
         detail = detail if isinstance(detail, dict) else {"errors": detail}
+        if _names_only_what_is_not_there(error):
+            response.status_code = 409
+            code, message = "unknown_reference", "The request names something that is not there."
     elif isinstance(error, (Http404, PermissionDenied)):
         detail = {}
     elif isinstance(error, exceptions.APIException):
