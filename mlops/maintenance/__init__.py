@@ -1,0 +1,1 @@
+"""Maintenance models: what the numbers mean for a machine that wears."""
