@@ -92,7 +92,7 @@ def _status(home: Home) -> int:
         return 1
     running = home.running()
     n_dead = 0
-    for name, pid in running.items():
+    for name, pid in sorted(running.items(), key=lambda part: SERVICES.index(part[0])):
         lives = processes.lives(pid)
         n_dead += not lives
         print(f"{name:10} {'running' if lives else 'dead':8} pid {pid:<8} {home.log_file(name)}")

@@ -56,6 +56,9 @@ class Web(Service):
             "ssl-protocol-min": "tls1.2",
             "backlog": "2048",
             "workers-kill-timeout": "5s",
+            # After SIGHUP an old worker goes so long after the new one was started, which has to
+            # be serving by then.
+            "respawn-interval": "10",
         }
         argv = [sys.executable, "-m", "granian", "--respawn-failed-workers", "--no-ws"]
         for name, value in options.items():

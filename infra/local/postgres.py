@@ -20,6 +20,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
+from infra.local import processes
 from infra.local.failures import ServiceFailed
 from infra.local.home import token
 from infra.local.processes import Command
@@ -112,6 +113,10 @@ class Postgres(Service):
         self._refuse_foreign_data()
         if not self.data.exists():
             self._init()
+        if not processes.find(mark=None, directories=[self.data]):
+            # A killed server may wait for its burial as long as this machine is up (in a container
+            # without an init), and the next one would take it for alive.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def command(self, env: Mapping[str, str]) -> Command:
         argv = [str(self._binary("postgres")), "-D", str(self.data), "-p", str(self.port)]

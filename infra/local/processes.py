@@ -19,6 +19,7 @@ from pathlib import Path
 
 MARK = "TAKT_LOCAL_RUN"
 _POLL_S = 0.02
+_KILL_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,16 @@ def spawn(command: Command, *, env: Mapping[str, str], log_file: Path) -> subpro
 
 def lives(pid: int) -> bool:
     """Say whether there is such a process, apart from one that only waits to be buried."""
+    return _status(pid)[0] not in ("", "Z")
+
+
+def _status(pid: int) -> tuple[str, int]:
+    """State and parent of a process; ("", 0) if there is none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        return "", 0
+    return fields[0], int(fields[1])
 
 
 def find(*, mark: str | None, directories: Iterable[Path] = ()) -> set[int]:
@@ -79,10 +85,9 @@ def _matches(entry: os.DirEntry[str], wanted: bytes | None, folders: set[str]) -
                 return True
     with contextlib.suppress(OSError):
         # Not the shell of somebody who looks around in there.
-        return (
-            os.readlink(f"{entry.path}/cwd") in folders
-            and Path(os.readlink(f"{entry.path}/exe")).name == "postgres"
-        )
+        return os.readlink(f"{entry.path}/cwd") in folders and Path(
+            os.readlink(f"{entry.path}/exe")
+        ).name.startswith("postgres")
     return False
 
 
@@ -90,12 +95,16 @@ def end_all(*, mark: str | None, directories: Sequence[Path] = (), grace_s: floa
     """End every process that `find` knows, politely first, and return how many there were."""
     started = find(mark=mark, directories=directories)
     in_database = find(mark=None, directories=directories)
-    for pid in started:
+    # Each head sees to its own children; PostgreSQL's would take a signal of ours amiss.
+    for pid in (each for each in started if _status(each)[1] not in started):
         # To the head of PostgreSQL SIGTERM means "when the last client has left", SIGINT "now".
         _signal(pid, signal.SIGINT if pid in in_database else signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while left := find(mark=mark, directories=directories):
-        if time.monotonic() > deadline:
+        over_s = time.monotonic() - deadline
+        if over_s > _KILL_TIMEOUT_S:
+            break  # stuck in the kernel, on a disk that does not answer
+        if over_s > 0:
             for pid in left:
                 _signal(pid, signal.SIGKILL)
         time.sleep(_POLL_S * 5)

@@ -84,7 +84,7 @@ class Stack:
         self._run = ""
         self._replaced: dict[str, Replacement] = {}
         self._watchdog: Watchdog | None = None
-        self._supervisor = Supervisor(self._revive) if supervise else None
+        self._supervisor = Supervisor(self._revive, log=log) if supervise else None
         self._services: dict[str, Service] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 

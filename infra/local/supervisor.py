@@ -15,8 +15,9 @@ _STABLE_AFTER_S = 60.0
 class Supervisor:
     """Calls `look` until it is stopped, in a thread of its own."""
 
-    def __init__(self, look: Callable[[], None]) -> None:
+    def __init__(self, look: Callable[[], None], *, log: Callable[[str], None]) -> None:
         self._look = look
+        self._log = log
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._deaths: dict[str, int] = {}
@@ -57,4 +58,7 @@ class Supervisor:
 
     def _loop(self) -> None:
         while not self._ending.wait(_LOOK_EVERY_S):
-            self._look()
+            try:
+                self._look()
+            except Exception as error:  # a full disk must not end the care for the other parts
+                self._log(f"supervisor: {error!r}")

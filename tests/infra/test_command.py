@@ -1,5 +1,6 @@
 """`python -m infra.local` as a person uses it, and what is left when it is killed."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -70,6 +71,14 @@ def test_the_next_start_ends_what_was_left_when_the_watchdog_is_killed_too(runni
     assert not strays & our_processes(var)
 
 
+def test_a_database_that_died_with_everything_is_found_again(running, launch, var):
+    for pid in our_processes(var) | {running.pid}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    assert "postgres ready" in wait_for_line(launch("up", *PARTS), "Ctrl-C")
+
+
 def test_a_start_right_after_a_kill_waits_for_the_end_of_the_old_one(running, launch):
     running.kill()
 
@@ -90,9 +99,9 @@ def test_status_tells_what_runs(running, launch):
 
     assert status.returncode == 0
     assert [line.split()[:2] for line in printed.splitlines()[:3]] == [
-        ["s3", "running"],
-        ["valkey", "running"],
         ["postgres", "running"],
+        ["valkey", "running"],
+        ["s3", "running"],
     ]
 
 

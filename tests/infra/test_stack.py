@@ -4,15 +4,30 @@ import os
 import signal
 import socket
 import time
+from typing import Any
 
+import boto3
 import psycopg
 import pytest
 import redis
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from infra.local.failures import AlreadyRunning, ServiceFailed
 from tests.infra.conftest import CLEAN, our_processes, until
 
 pytestmark = pytest.mark.slow
+
+
+def s3_client(env: dict[str, str]) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=env["S3_ENDPOINT_URL"],
+        aws_access_key_id=env["S3_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["S3_SECRET_ACCESS_KEY"],
+        region_name=env["S3_REGION"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
 
 
 def write(env: dict[str, str], value: int) -> None:
@@ -185,3 +200,33 @@ def test_logs_of_earlier_starts_are_kept(make_stack, var):
 
     assert (var / "log/valkey.log").exists()
     assert (var / "log/valkey.1.log").exists()
+
+
+def test_the_port_that_was_asked_for_is_not_exchanged(make_stack):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = CLEAN | {"TAKT_BASE_URL": f"https://localhost:{port}"}
+
+        with pytest.raises(ServiceFailed, match=f"web: port {port} is taken"):
+            make_stack("valkey", "web", environ=environ).start()
+
+
+@pytest.mark.resilience
+def test_an_object_survives_the_end_of_its_server(make_stack):
+    with make_stack("s3", supervise=True) as stack:
+        client = s3_client(stack.env)
+        client.create_bucket(Bucket="kept")
+        client.put_object(Bucket="kept", Key="acme/model", Body=b"weights" * 100_000)
+
+        killed = stack.pid("s3")
+        os.kill(killed, signal.SIGKILL)
+
+        assert until(lambda: stack.pid("s3") not in (killed, None), within_s=10)
+        stack.wait_healthy("s3", 20)
+        body = client.get_object(Bucket="kept", Key="acme/model")["Body"].read()
+        assert body == b"weights" * 100_000
+
+
+def test_the_object_store_checks_signatures(make_stack):
+    with make_stack("s3") as stack, pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        s3_client(stack.env | {"S3_SECRET_ACCESS_KEY": "guessed"}).list_buckets()

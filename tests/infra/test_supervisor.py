@@ -3,11 +3,12 @@ import itertools
 import pytest
 
 from infra.local.supervisor import Supervisor
+from tests.infra.conftest import until
 
 
 @pytest.fixture
 def supervisor() -> Supervisor:
-    return Supervisor(lambda: None)
+    return Supervisor(lambda: None, log=print)
 
 
 def restarts(supervisor: Supervisor, *, until_s: float) -> list[float]:
@@ -32,3 +33,19 @@ def test_a_long_life_is_a_fresh_start(supervisor):
     assert supervisor.may_restart("web", now=200)
     assert not supervisor.may_restart("web", now=200.1)
     assert supervisor.may_restart("web", now=200.25)
+
+
+def test_a_look_that_fails_does_not_end_the_supervision():
+    looks: list[int] = []
+    said: list[str] = []
+
+    def look() -> None:
+        looks.append(1)
+        raise OSError("no space left on device")
+
+    supervisor = Supervisor(look, log=said.append)
+    supervisor.start()
+
+    assert until(lambda: len(looks) > 1)
+    supervisor.stop()
+    assert "no space left" in said[0]
