@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -129,7 +130,7 @@ API_ROUTES = [r for r in CLOSED if r.path.startswith("/api/v1/")]
 
 @pytest.mark.parametrize("route", API_ROUTES, ids=ids(API_ROUTES))
 def test_an_api_key_meets_404_for_another_factory(route, acme, globex, acme_values, other_api_key):
-    key = {"HTTP_AUTHORIZATION": f"Bearer {other_api_key}"}
+    key: Any = {"HTTP_AUTHORIZATION": f"Bearer {other_api_key}"}
     for method in METHODS:
         path = route.fill(acme_values)
         on_their_host = Client().generic(method, path, secure=True, HTTP_HOST=host_of(acme), **key)

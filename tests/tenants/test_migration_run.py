@@ -60,7 +60,7 @@ def test_one_factory_that_fails_leaves_the_others_served_and_is_resumed(database
 
         run = manage(database, "migrate_factories", "--workers", "2")
 
-        states = dict(
+        states: dict[str, bool] = dict(
             connection.execute("SELECT schema_name, migration_error = '' FROM tenants_factory")
         )
         assert run.returncode == 1
