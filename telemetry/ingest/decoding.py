@@ -158,7 +158,7 @@ def _numbers_are_plain(out: Decoded) -> bool:
     if len(out.values) < MANY:
         for items in out.values:
             for value in items.values():
-                if type(value) is float and not -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
+                if type(value) is float and not -MAX_EXACT_INT < value < MAX_EXACT_INT:
                     return False
         return True
     flat = list(chain.from_iterable([items.values() for items in out.values]))
@@ -168,7 +168,7 @@ def _numbers_are_plain(out: Decoded) -> bool:
         out.numbers = numbers
     else:
         numbers = np.array([value for value in flat if type(value) is float], np.float64)
-    return not numbers.size or bool(np.abs(numbers).max() <= MAX_EXACT_INT)
+    return not numbers.size or bool(np.abs(numbers).max() < MAX_EXACT_INT)
 
 
 def check_count(n_readings: int) -> None:
@@ -292,12 +292,6 @@ def _parse_int(text: str) -> int | _BadNumber:
     return int(text)
 
 
-def _parse_float(text: str) -> float | _BadNumber:
-    if len(text) > 400:
-        return _BadNumber("number_too_long", f"a number of {len(text)} characters is too long")
-    return float(text)
-
-
 def _parse_constant(text: str) -> _BadNumber:
     return _BadNumber("not_finite", f"{text} is not a number that can be stored")
 
@@ -306,9 +300,7 @@ def _decode_item(
     item: bytes, now_us: int, server_times: ServerTimes
 ) -> tuple[int, dict[str, Value]]:
     try:
-        data: Any = json.loads(
-            item, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_parse_constant
-        )
+        data: Any = json.loads(item, parse_int=_parse_int, parse_constant=_parse_constant)
     except RecursionError:
         raise ItemRefused("too_deep", "The item is nested too deeply.") from None
     except UnicodeDecodeError:

@@ -1,0 +1,198 @@
+"""Two factories of their own, committed, because ingest writes over connections of its own."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from telemetry import services as telemetry_services
+from telemetry.ingest.app import IngestApp
+from tenants import services
+from tenants.context import factory_context
+from tenants.models import Factory, FactoryLimits, User
+
+TABLES = ("reading_hot", "latest", "reading_hour", "reading_revision")
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A device of a test factory with its token."""
+
+    schema: str
+    factory_id: int
+    device_id: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The test factories and how to make devices in them, committed."""
+
+    schemas: tuple[str, ...]
+    unblock: Callable[[], Any]
+
+    def device(self, schema: str = "mills") -> Sender:
+        with self.unblock(), self.inside(schema) as factory:
+            n = telemetry_services.Device.objects.count()
+            device, token = telemetry_services.create_device(name=f"device {n}")
+            return Sender(schema, factory.pk, device.pk, token)
+
+    @contextmanager
+    def inside(self, schema: str = "mills") -> Iterator[Factory]:
+        with self.unblock(), factory_context(schema) as factory:
+            yield factory
+
+
+@pytest.fixture(scope="package")
+def db(django_db_setup: None) -> None:
+    """In this folder nothing is rolled back: no transaction is put around a test.
+
+    The name is what makes pytest-django create the test database.
+    """
+
+
+@pytest.fixture(scope="package")
+def plant(db: None, django_db_blocker: Any) -> Iterator[Plant]:
+    """Factories `mills` and `bakery`, there for the tests of this folder only."""
+    schemas = ("mills", "bakery")
+    with django_db_blocker.unblock():
+        for schema in schemas:
+            owner = User.objects.create_user(f"owner@{schema}.example", "owner-password-1")
+            services.create_factory(name=schema.title(), owner=owner, stem=schema)
+        FactoryLimits.objects.filter(factory__schema_name__in=schemas).update(
+            readings_per_s=1_000_000
+        )
+    yield Plant(schemas, django_db_blocker.unblock)
+    with django_db_blocker.unblock():
+        for schema in schemas:
+            with connection.cursor() as cursor:
+                cursor.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+            Factory.objects.filter(schema_name=schema).delete()
+            User.objects.filter(email=f"owner@{schema}.example").delete()
+
+
+@pytest.fixture
+def mill(plant: Plant) -> Sender:
+    return plant.device("mills")
+
+
+@pytest.fixture
+def oven(plant: Plant) -> Sender:
+    """A device of the other factory."""
+    return plant.device("bakery")
+
+
+@pytest.fixture(scope="package")
+def database_url(plant: Plant) -> str:
+    of = connection.settings_dict
+    return f"postgres://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Received, stored, duplicates, rejected."""
+        b = self.body
+        return b["received"], b["stored"], b["duplicates"], len(b["rejected"])
+
+
+class Door:
+    """Sends requests to an ASGI application as a server would."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def post(
+        self,
+        data: Any,
+        *,
+        sender: Sender | None = None,
+        token: str | None = None,
+        host: str = "localhost:8443",
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+        receive: Any = None,
+    ) -> Answer:
+        body = data if isinstance(data, bytes) else json.dumps(data).encode()
+        sent = {"host": host, "content-length": str(len(body)), **(headers or {})}
+        token = sender.token if sender else token
+        if token is not None:
+            sent["authorization"] = f"Bearer {token}"
+        pieces: list[dict[str, Any]] = []
+
+        async def whole() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            pieces.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": "/api/v1/telemetry",
+            "headers": [(k.encode(), v.encode()) for k, v in sent.items()],
+        }
+        # In a task of its own, as a server runs it.
+        await asyncio.create_task(self.app(scope, receive or whole, send))
+        answered = {k.decode(): v.decode() for k, v in pieces[0]["headers"]}
+        return Answer(pieces[0]["status"], answered, json.loads(pieces[1]["body"]))
+
+
+@pytest.fixture
+async def ingest(database_url: str) -> AsyncIterator[IngestApp]:
+    app = IngestApp(
+        database_url=database_url,
+        valkey_url=settings.VALKEY_URL,
+        base_url="https://localhost:8443",
+        body_timeout_s=0.4,
+    )
+    await app.startup()
+    yield app
+    await app.shutdown()
+
+
+@pytest.fixture
+async def door(ingest: IngestApp) -> Door:
+    return Door(ingest)
+
+
+@pytest.fixture
+async def sql(database_url: str) -> AsyncIterator[Any]:
+    """A connection that sees what is committed."""
+    opened = await asyncpg.connect(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def set_limits(sql: Any) -> AsyncIterator[Callable[..., Any]]:
+    """Change what a factory may send, for one test."""
+    statement = (
+        "UPDATE public.tenants_factorylimits SET {} = $1 WHERE factory_id ="
+        " (SELECT id FROM public.tenants_factory WHERE schema_name = $2)"
+    )
+    usual = {
+        "readings_per_s": 1_000_000, "distinct_keys_per_device": 500, "ingest_blocked": False
+    }  # fmt: skip
+    changed: set[tuple[str, str]] = set()
+
+    async def change(schema: str, **limits: Any) -> None:
+        for name, value in limits.items():
+            changed.add((schema, name))
+            await sql.execute(statement.format(name), value, schema)
+
+    yield change
+    for schema, name in changed:
+        await sql.execute(statement.format(name), usual[name], schema)
