@@ -2,4 +2,6 @@ from django.apps import AppConfig
 
 
 class BillingConfig(AppConfig):
+    """Plans, the usage ledger, invoices, and Stripe behind one gateway."""
+
     name = "billing"

@@ -10,11 +10,20 @@ from billing.sandbox.store import Object, new_id
 
 
 def create_product(call: Call) -> Object:
-    p, now = call.params, call.now()
+    p = call.params
     product_id = p.text("id") or new_id("prod", length=14)
     if call.store.find("product", product_id):
         raise ApiError("Product already exists.", code="resource_already_exists", param="id")
-    body: Object = {
+    body = _product(call, p, product_id)
+    p.done()
+    call.store.insert("product", body)
+    emit(call, "product.created", body)
+    return body
+
+
+def _product(call: Call, p: Params, product_id: str) -> Object:
+    now = call.now()
+    return {
         "id": product_id, "object": "product", "active": p.boolean("active", True),
         "created": now, "updated": now, "default_price": None, "images": [], "livemode": False,
         "description": p.text("description"), "marketing_features": [],
@@ -22,10 +31,6 @@ def create_product(call: Call) -> Object:
         "package_dimensions": None, "shippable": None, "statement_descriptor": None,
         "tax_code": p.text("tax_code"), "unit_label": p.text("unit_label"), "url": p.text("url"),
     }  # fmt: skip
-    p.done()
-    call.store.insert("product", body)
-    emit(call, "product.created", body)
-    return body
 
 
 def update_product(call: Call) -> Object:
@@ -116,13 +121,7 @@ def _recurring(call: Call, p: Params) -> Object | None:
 def create_price(call: Call) -> Object:
     p = call.params
     if "product_data" in p:
-        data = p.child("product_data")
-        product = {
-            "id": new_id("prod", length=14), "object": "product", "active": True,
-            "created": call.now(), "updated": call.now(), "default_price": None, "images": [],
-            "livemode": False, "description": None, "marketing_features": [],
-            "metadata": data.mapping("metadata") or {}, "name": data.required("name"),
-        }  # fmt: skip
+        product = _product(call, p.child("product_data"), new_id("prod", length=14))
         call.store.insert("product", product)
     else:
         product = call.named("product", "product")

@@ -1,0 +1,68 @@
+"""Hours, months and the spans within which a machine is counted once. Pure; everything UTC."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch [start, end) of one month under one plan."""
+
+    start: datetime
+    end: datetime
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A plan in force from an hour on, until the next term."""
+
+    start: datetime
+    plan: str
+
+
+def hour_of(at: datetime) -> datetime:
+    """Return the UTC hour that a moment lies in."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def next_full_hour(at: datetime) -> datetime:
+    """Return the first full hour that is not before a moment."""
+    hour = hour_of(at)
+    return hour if hour == at else hour + HOUR
+
+
+def month_start(at: datetime) -> datetime:
+    return hour_of(at).replace(day=1, hour=0)
+
+
+def next_month(at: datetime) -> datetime:
+    """Return the start of the month after the one that a moment lies in."""
+    return month_start(month_start(at) + timedelta(days=32))
+
+
+def months_between(start: datetime, end: datetime) -> Iterator[datetime]:
+    """Yield the start of each month that [start, end) touches."""
+    month = month_start(start)
+    while month < end:
+        yield month
+        month = next_month(month)
+
+
+def spans_of_month(month: datetime, terms: Iterable[Term], *, default: str) -> list[Span]:
+    """Cut a month where the plan changes; `default` is in force before the first term."""
+    end, plan = next_month(month), default
+    spans: list[Span] = []
+    start = month
+    for term in sorted(terms, key=lambda t: t.start):
+        if term.start <= month:
+            plan = term.plan
+        elif term.start < end:
+            if term.start > start:
+                spans.append(Span(start, term.start, plan))
+            start, plan = term.start, term.plan
+    spans.append(Span(start, end, plan))
+    return spans

@@ -1,0 +1,147 @@
+"""A stand-in of its own for each test process, and a gateway whose every call is checked."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from django.db import connection
+
+from billing import facts, gateways
+from billing.counting import MachineHour
+from billing.gateways import StripeGateway
+from tests.billing import contract
+
+API_KEY = "sk_test_for_tests_only"
+WEBHOOK_SECRET = "whsec_for_tests_only"
+NOV_1 = datetime(2026, 11, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def pytest_report_header() -> str:
+    path = contract.description_path()
+    if path.exists():
+        return f"stripe contract: {path}"
+    return f"stripe contract: NOT CHECKED, {path} is absent (set TAKT_DATA)"
+
+
+@dataclass
+class Standin:
+    """A running stand-in."""
+
+    url: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_standin(folder: Path, *, port: int | None = None, webhook_url: str = "") -> Standin:
+    port = port or free_port()
+    command = [sys.executable, "-m", "billing.sandbox", "--port", str(port)]
+    command += ["--data-dir", str(folder), "--api-key", API_KEY]
+    if webhook_url:
+        command += ["--webhook-url", webhook_url, "--webhook-secret", WEBHOOK_SECRET]
+    root = Path(__file__).resolve().parents[2]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=root)
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            if httpx.get(f"{url}/health").status_code == 200:
+                return Standin(url, folder, process)
+        except httpx.HTTPError:
+            pass
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise RuntimeError((folder / "log").read_text())
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    running = start_standin(tmp_path_factory.mktemp("stripe"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def wire() -> contract.CheckedSession:
+    """What goes between the gateway and the stand-in; `before` and `after` may spoil it."""
+    path = contract.description_path()
+    return contract.CheckedSession(contract.load() if path.exists() else None)
+
+
+@pytest.fixture
+def stripe(
+    standin: Standin, wire: contract.CheckedSession, monkeypatch: pytest.MonkeyPatch
+) -> StripeGateway:
+    """The gateway that the services get: to the stand-in, without the library's own retries."""
+    gateway = StripeGateway(api_key=API_KEY, api_base=standin.url, max_retries=0, session=wire)
+    monkeypatch.setattr(gateways, "_gateway", lambda _key, _base: gateway)
+    return gateway
+
+
+@dataclass
+class Facts:
+    """What telemetry would say is stored, per factory."""
+
+    stored: dict[str, dict[tuple[datetime, str], int]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    changed: dict[str, list[tuple[datetime, datetime]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def add(
+        self,
+        source: str,
+        hour: datetime,
+        n: int,
+        *,
+        schema: str = "acme",
+        at: datetime | None = None,
+    ) -> None:
+        known = self.stored[schema]
+        known[hour, source] = known.get((hour, source), 0) + n
+        self.changed[schema].append((at or hour + HOUR, hour))
+
+    def usage(self, *, start: datetime, end: datetime) -> list[MachineHour]:
+        return [
+            MachineHour(hour, source, n)
+            for (hour, source), n in self.stored[connection.schema_name].items()
+            if start <= hour < end
+        ]
+
+    def changed_hours(self, *, since: datetime) -> set[datetime]:
+        return {hour for at, hour in self.changed[connection.schema_name] if at >= since}
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Facts:
+    known = Facts()
+    monkeypatch.setattr(facts, "usage", known.usage)
+    monkeypatch.setattr(facts, "changed_hours", known.changed_hours)
+    return known
+
+
+@pytest.fixture
+def run_jobs(django_capture_on_commit_callbacks: Callable) -> Callable:
+    """Run a block and what it queued for after its commit, here and now."""
+    return django_capture_on_commit_callbacks
