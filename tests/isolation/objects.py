@@ -6,6 +6,10 @@ A new parameter in a URL, or a new task, needs an entry here: without one the su
 from collections.abc import Callable
 from typing import Any
 
+from django.utils import timezone
+
+from billing import services as billing_services
+from billing.models import Invoice
 from production import selectors, services
 from tenants import credentials
 from tenants.models import Factory, Invitation, Membership
@@ -23,13 +27,27 @@ def member_id(factory: Factory) -> int:
     return Membership.objects.get(factory=factory, role="viewer").pk
 
 
+def account_id(factory: Factory) -> dict[str, Any]:
+    return {"account_id": str(billing_services.account_for(factory).pk)}
+
+
+def invoice_id(factory: Factory) -> int:
+    account, at = billing_services.account_for(factory), timezone.now()
+    fields = {"total": 0, "amount_due": 0, "amount_paid": 0, "currency": "EUR", "status": "paid"}
+    times = {"period_start": at, "period_end": at, "created_at": at, "synced_at": at}
+    return Invoice.objects.create(account=account, stripe_id="in_isolated", **fields, **times).pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "machine_id": machine_id,
     "membership_id": member_id,
+    "invoice_id": invoice_id,
 }
 # Task -> the arguments with which it would touch something of acme.
-TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {}
+TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
+    "billing.count_usage": account_id,
+}
 
 # Routes whose address names nothing of a factory, on a factory's host: what they show is decided
 # by the host alone, and a stranger meets 404 there (tested for each).

@@ -1,0 +1,159 @@
+"""The roll-up: from what telemetry stored to rows of the ledger, by recounting."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Max, Sum
+from django.utils import timezone
+
+from billing import counting, facts, plans
+from billing.models import (
+    BillingAccount,
+    LedgerCursor,
+    LedgerDelivery,
+    LedgerEntry,
+    PlanTerm,
+    Subscription,
+)
+from billing.periods import Term, hour_of, month_start, months_between, next_month, spans_of_month
+from billing.plans import CLOSING_TIME, Meter
+from billing.services.accounts import account_for
+from tenants.context import factory_context
+from tenants.models import Factory
+
+log = structlog.get_logger()
+
+# A count is stamped when its transaction begins and seen when it commits: look back this far, so
+# that a slow commit is not overlooked. Counting a month twice costs time and changes nothing.
+_OVERLAP = timedelta(minutes=10)
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def roll_up(*, factory: Factory, until: datetime | None = None, at: datetime | None = None) -> int:
+    """Count a factory's full hours before `until` (now) into the ledger; return the rows added.
+
+    Idempotent: months in which something changed are counted anew and only differences are
+    written. Concurrent calls for one factory wait for each other.
+    """
+    at = at or timezone.now()
+    until = hour_of(until or at)
+    account = account_for(factory)
+    with transaction.atomic():
+        cursor = LedgerCursor.objects.select_for_update().get(account=account)
+        since = cursor.changes_seen_at
+        with factory_context(factory):
+            changed = facts.changed_hours(since=since - _OVERLAP if since else _BEGINNING)
+            months = {month_start(hour) for hour in changed if hour < until}
+            if cursor.counted_to is not None:
+                # Plan terms may have changed without any new reading.
+                months |= set(months_between(cursor.counted_to, until))
+            n_rows = sum(
+                _count_month(account, month, cursor=cursor, until=until, at=at)
+                for month in sorted(months)
+            )
+        cursor.counted_to = max(until, cursor.counted_to or until)
+        cursor.changes_seen_at = at
+        cursor.save()
+    if n_rows:
+        log.info("billing.usage.counted", account=str(account.pk), n_rows=n_rows)
+    return n_rows
+
+
+def _count_month(
+    account: BillingAccount, month: datetime, *, cursor: LedgerCursor, until: datetime, at: datetime
+) -> int:
+    """Count one month anew and write what differs from the ledger."""
+    end, counted_to = min(next_month(month), until), cursor.counted_to
+    # The first count of all finds past months whole; none of them was ever billed.
+    is_closed = counted_to is not None and at >= next_month(month) + CLOSING_TIME
+    terms = list(PlanTerm.objects.filter(account=account))
+    seen_at = cursor.changes_seen_at
+    plan_changed = seen_at is not None and any(t.written_at >= seen_at for t in terms)
+    spans = spans_of_month(
+        month, [Term(t.starts_at, t.plan) for t in terms], default=plans.START.key
+    )
+    wanted = counting.quantities(facts.usage(start=month, end=end), spans)
+    written, revisions = _written(account, month, end)
+    changes = counting.corrections(wanted, written)
+    entries = [
+        _entry(
+            account,
+            meter,
+            hour,
+            quantity,
+            revision=revisions.get((meter, hour), -1) + 1,
+            is_late=counted_to is not None and hour < counted_to,
+            is_closed=is_closed,
+            plan_changed=plan_changed,
+            at=at,
+        )
+        for (meter, hour), quantity in sorted(changes.items(), key=lambda c: (c[0][1], c[0][0]))
+    ]
+    LedgerEntry.objects.bulk_create(entries)
+    _queue(account, entries)
+    return len(entries)
+
+
+def _written(
+    account: BillingAccount, start: datetime, end: datetime
+) -> tuple[counting.Quantities, dict[tuple[Meter, datetime], int]]:
+    """Return what the ledger holds for the hours of [start, end), and the latest revisions."""
+    rows = (
+        LedgerEntry.objects.filter(account=account, hour__gte=start, hour__lt=end)
+        .values("meter", "hour")
+        .annotate(total=Sum("quantity"), latest=Max("revision"))
+    )
+    sums: counting.Quantities = defaultdict(int)
+    revisions = {}
+    for row in rows:
+        key = (Meter(row["meter"]), row["hour"].astimezone(UTC))
+        sums[key] = row["total"]
+        revisions[key] = row["latest"]
+    return sums, revisions
+
+
+def _entry(
+    account: BillingAccount,
+    meter: Meter,
+    hour: datetime,
+    quantity: int,
+    *,
+    revision: int,
+    is_late: bool,
+    is_closed: bool,
+    plan_changed: bool,
+    at: datetime,
+) -> LedgerEntry:
+    reason = LedgerEntry.Reason.COUNTED
+    if is_late:
+        by_plan = plan_changed and meter != Meter.READINGS
+        reason = LedgerEntry.Reason.PLAN_CHANGED if by_plan else LedgerEntry.Reason.LATE_DATA
+    return LedgerEntry(
+        account=account,
+        meter=meter,
+        hour=hour,
+        billed_hour=max(hour, hour_of(at)) if is_closed else hour,
+        quantity=quantity,
+        revision=revision,
+        reason=reason,
+        identifier=f"{account.pk.hex}:{meter}:{hour:%Y%m%d%H}:{revision}",
+        written_at=at,
+    )
+
+
+def _queue(account: BillingAccount, entries: Iterable[LedgerEntry]) -> None:
+    """Have the rows sent that fall under a subscription; the others are not charged."""
+    subscriptions = list(Subscription.objects.filter(account=account).order_by("started_at"))
+    LedgerDelivery.objects.bulk_create(
+        LedgerDelivery(entry=entry, account=account)
+        for entry in entries
+        if any(_charges(s, entry.billed_hour) and _charges(s, entry.hour) for s in subscriptions)
+    )
+
+
+def _charges(subscription: Subscription, hour: datetime) -> bool:
+    ended = subscription.ended_at
+    return hour >= subscription.started_at and (ended is None or hour < ended)

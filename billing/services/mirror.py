@@ -1,0 +1,98 @@
+"""Mirrors of what Stripe says, always fetched anew: the order of events is not trusted."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.gateways import StripeGateway, StripeInvoice, gateway
+from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription
+from billing.services.subscriptions import write_mirror
+
+
+def sync_subscription(
+    account: BillingAccount, *, stripe_id: str, stripe: StripeGateway, at: datetime
+) -> None:
+    """Bring the mirror of one subscription up to date. Call with the account locked."""
+    subscription = (
+        Subscription.objects.filter(account=account, stripe_id=stripe_id)
+        .select_related("account__factory")
+        .first()
+    )
+    if subscription is not None:
+        write_mirror(subscription, stripe.subscription(stripe_id), at=at)
+
+
+def sync_invoice(
+    account: BillingAccount, *, stripe_id: str, stripe: StripeGateway, at: datetime
+) -> None:
+    """Bring the mirror of one invoice up to date. Call with the account locked."""
+    write_invoice(account, stripe.invoice(stripe_id), at=at)
+
+
+def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetime) -> Invoice:
+    """Keep what Stripe says of an invoice, with its lines."""
+    invoice, _ = Invoice.objects.update_or_create(
+        stripe_id=answer.id,
+        defaults={
+            "account": account,
+            "number": answer.number,
+            "status": answer.status,
+            "currency": answer.currency,
+            "total": answer.total,
+            "amount_due": answer.amount_due,
+            "amount_paid": answer.amount_paid,
+            "period_start": answer.period_start,
+            "period_end": answer.period_end,
+            "created_at": answer.created_at,
+            "finalized_at": answer.finalized_at,
+            "paid_at": answer.paid_at,
+            "hosted_url": answer.hosted_url,
+            "synced_at": at,
+        },
+    )
+    invoice.lines.all().delete()
+    InvoiceLine.objects.bulk_create(
+        InvoiceLine(
+            invoice=invoice,
+            position=position,
+            stripe_id=line.id,
+            description=line.description[:500],
+            quantity=line.quantity,
+            amount=line.amount,
+            period_start=line.period_start,
+            period_end=line.period_end,
+        )
+        for position, line in enumerate(answer.lines)
+    )
+    return invoice
+
+
+@transaction.atomic
+def sync_account(*, account_id: str, at: datetime | None = None) -> int:
+    """Fetch an account's subscription and invoices; return how many mirrors were out of date.
+
+    Repairs whatever a webhook that never came left behind.
+    """
+    at = at or timezone.now()
+    account = BillingAccount.objects.select_for_update(of=("self",)).get(pk=account_id)
+    if not account.stripe_customer_id:
+        return 0
+    stripe = gateway()
+    before = _state(account)
+    for subscription in Subscription.objects.filter(account=account, ended_at=None):
+        if subscription.stripe_id:
+            sync_subscription(account, stripe_id=subscription.stripe_id, stripe=stripe, at=at)
+    for answer in stripe.invoices(account.stripe_customer_id):
+        write_invoice(account, answer, at=at)
+    after = _state(account)
+    return len(before.symmetric_difference(after))
+
+
+def _state(account: BillingAccount) -> set[tuple[object, ...]]:
+    subscriptions = Subscription.objects.filter(account=account)
+    invoices = Invoice.objects.filter(account=account)
+    return {
+        *subscriptions.values_list("stripe_id", "status", "period_end", "ended_at"),
+        *invoices.values_list("stripe_id", "status", "total", "amount_paid"),
+    }

@@ -1,0 +1,94 @@
+"""Entry points of the work that runs by itself: counting, telling Stripe, hearing from it."""
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.utils import timezone
+
+from billing import selectors, services
+from billing.services import clocks, inbox
+from tenants import jobs
+from tenants import services as tenants_services
+from tenants.context import current_factory
+from tenants.jobs import factory_task, public_task
+from tenants.models import Factory
+
+log = structlog.get_logger()
+
+# What waits longer than this was forgotten by somebody: a lost job, a long time without Stripe.
+_FORGOTTEN = timedelta(minutes=10)
+
+
+@factory_task("billing.count_usage")
+def count_usage(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
+    """Count a factory's usage into the ledger and tell Stripe what it does not know yet."""
+    factory, at = current_factory(), timezone.now()
+    account = selectors.account(account_id, factory=factory)
+    if account.test_clock_id:
+        return {"n_invoices": clocks.follow_clock(factory=factory, at=at)}
+    n_rows = services.roll_up(factory=factory, until=at, at=at)
+    reported = services.report_usage(factory=factory, at=at)
+    return {"n_rows": n_rows, "n_sent": reported.n_sent, "n_waiting": reported.n_waiting}
+
+
+@public_task("billing.open_subscription")
+def open_subscription(
+    *, subscription_id: str, simulated: bool = False, **_kwargs: Any
+) -> dict[str, str]:
+    """Tell Stripe of a subscription that was started here."""
+    subscription = services.open_subscription(subscription_id=subscription_id, simulated=simulated)
+    return {"status": subscription.status}
+
+
+@public_task("billing.apply_event")
+def apply_event(*, event_id: str, **_kwargs: Any) -> dict[str, str]:
+    """Apply what Stripe delivered."""
+    return {"state": services.apply_event(event_id=event_id)}
+
+
+@public_task("billing.count_all")
+def count_all(**_kwargs: Any) -> None:
+    """Have every factory's usage counted."""
+    tenants_services.for_each_factory(_count_later)
+
+
+def _count_later(factory: Factory) -> None:
+    account = services.account_for(factory)
+    jobs.enqueue(
+        task="billing.count_usage",
+        kwargs={"account_id": str(account.pk)},
+        factory=factory,
+        key="count-usage",
+    )
+
+
+@public_task("billing.reconcile")
+def reconcile(**_kwargs: Any) -> None:
+    """Repair what lost events, lost jobs and a long absence of Stripe left behind."""
+    at = timezone.now()
+    n_events = inbox.sweep(before=at - _FORGOTTEN)
+    unopened = selectors.unopened_subscriptions(before=at - _FORGOTTEN)
+    for subscription in unopened:
+        jobs.enqueue(
+            task="billing.open_subscription",
+            kwargs={"subscription_id": str(subscription.pk)},
+            key=f"open-{subscription.pk}",
+        )
+    for account_id in selectors.accounts_at_stripe():
+        jobs.enqueue(
+            task="billing.sync_account",
+            kwargs={"account_id": str(account_id)},
+            key=f"sync-{account_id}",
+        )
+    if n_events or unopened:
+        log.warning("billing.forgotten", n_events=n_events, n_subscriptions=len(unopened))
+
+
+@public_task("billing.sync_account")
+def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
+    """Compare an account with Stripe; log what a lost event had left out of date."""
+    n_repaired = services.sync_account(account_id=account_id)
+    if n_repaired:
+        log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
+    return {"n_differences": n_repaired}
