@@ -66,7 +66,7 @@ def elementary_grid(
 ) -> Grid:
     """Cut `[start_ms, end_ms)` at everything that changes, and say what holds in between."""
     silent = _silences(evidence, rules, until_ms=end_ms)
-    counting_edges = _counting_spans(evidence, rules, until_ms=end_ms)
+    counting_edges = _counting_spans(evidence, rules, silent, until_ms=end_ms)
     cuts = [
         np.asarray([start_ms, *borders], dtype=np.int64),
         evidence.seen,
@@ -141,9 +141,15 @@ class _CountingSpans:
 _NO_SPANS = np.empty((0, 2), dtype=np.int64)
 
 
-def _counting_spans(evidence: Evidence, rules: Rules, *, until_ms: int) -> _CountingSpans:
+def _counting_spans(
+    evidence: Evidence, rules: Rules, silent: IntArray, *, until_ms: int
+) -> _CountingSpans:
     """Read the stretches between counts; one without a count for long enough is a stop from
-    its first second, whether or not it has ended."""
+    its first second, whether or not it has ended.
+
+    A stretch into which a silence falls is judged up to the silence only: what was or was not
+    counted during it says nothing about known time.
+    """
     ideal = rules.ideal_rate_per_h
     if evidence.count is None or len(evidence.count.times) == 0:
         return _CountingSpans(None, _NO_SPANS, _NO_SPANS, _NO_SPANS)
@@ -157,10 +163,12 @@ def _counting_spans(evidence: Evidence, rules: Rules, *, until_ms: int) -> _Coun
     at = np.concatenate([counted.times[:1], counted.times[made]])
     amount = np.append(counted.counted[made], 0.5)  # the open gap: less than one so far
     ends = np.append(at[1:], max(until_ms, int(at[-1])))
+    is_open = np.arange(len(at)) == len(at) - 1
+    ends, is_cut = _up_to_silence(at, ends, silent)
+    is_open, amount = is_open | is_cut, np.where(is_cut, 0.5, amount)
     gaps = (ends - at).astype(np.float64)
     # A count is seen at the next reading only: sparse readings must not look like stops.
     sampling_ms = float(np.median(np.diff(evidence.count.times))) if len(counted.times) > 1 else 0.0
-    is_open = np.arange(len(at)) == len(at) - 1
     spans = np.column_stack([at, ends])
     close = gaps <= rules.stop_limit_ms + sampling_ms
     stalled = np.zeros(len(at), dtype=bool)
@@ -168,6 +176,16 @@ def _counting_spans(evidence: Evidence, rules: Rules, *, until_ms: int) -> _Coun
         least_ms = max(5 * 3_600_000 / ideal, LEAST_WINDOW_MS) + sampling_ms
         stalled = (amount / np.maximum(gaps, 1) * 3_600_000 < NO_CYCLE * ideal) & (gaps > least_ms)
     return _CountingSpans(counted, spans[close & ~is_open], spans[close & is_open], spans[stalled])
+
+
+def _up_to_silence(at: IntArray, ends: IntArray, silent: IntArray) -> tuple[IntArray, BoolArray]:
+    """Cut the stretches `[at, ends)` at the first silence that begins in them."""
+    if len(silent) == 0:
+        return ends, np.zeros(len(at), dtype=bool)
+    following = np.searchsorted(silent[:, 0], at, side="right")
+    begins = silent[np.minimum(following, len(silent) - 1), 0]
+    is_cut = (following < len(silent)) & (begins < ends)
+    return np.where(is_cut, begins, ends), is_cut
 
 
 def _is_load(power: FloatArray, samples: Samples | None) -> BoolArray:

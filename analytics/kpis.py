@@ -27,7 +27,8 @@ class ShiftSums:
     Attributes:
         busy_ms: known planned busy time (PBT) with overtime. cycling_ms: of it, producing (APT).
         unknown_ms: planned time without data. stopped_ms: by state, planned time only.
-        n_parts: made in known time. ideal_ms: what these parts take at the ideal rate, or None.
+        n_parts: all that were made. ideal_ms: what those made in known time take at the ideal
+            rate, or None.
         energy_kwh: over known time, None without a power signal.
     """
 
@@ -97,13 +98,15 @@ def shift_sums(
     n_parts: float,
     ideal_rate_per_h: float | None,
     has_count: bool,
+    n_parts_in_gaps: float = 0.0,
     energy_kwh: float | None = None,
 ) -> ShiftSums:
     """Sum what a machine did.
 
     Args:
         working: (n, 2) planned production in ms; None is all the time.
-        n_parts: parts counted in known time of the same period.
+        n_parts: parts counted in the period. n_parts_in_gaps: those of them that were made while
+            nothing was known; they say nothing about the speed of known time.
     """
     planned = dict.fromkeys(State, 0)
     whole = dict.fromkeys(State, 0)
@@ -120,7 +123,9 @@ def shift_sums(
         down_ms=stopped[State.DOWN],
         setup_ms=stopped[State.SETUP],
         n_parts=n_parts,
-        ideal_ms=n_parts * 3_600_000 / ideal_rate_per_h if ideal_rate_per_h and has_count else None,
+        ideal_ms=(n_parts - n_parts_in_gaps) * 3_600_000 / ideal_rate_per_h
+        if ideal_rate_per_h and has_count
+        else None,
         energy_kwh=energy_kwh,
     )
 

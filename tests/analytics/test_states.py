@@ -284,6 +284,17 @@ def test_parts_counted_across_a_silence_say_nothing_about_speed():
     assert states == [("run", 0, 60), ("nodata", 60, 90), ("run", 90, 150)]
 
 
+def test_a_machine_that_worked_until_the_silence_did_not_stop_before_it():
+    count = _counts(60, 60 / 90)
+    state = _words(60, (0, "ACTIVE"))
+
+    states = _states(
+        Evidence(count.times, (state,), count=count), until=120, rules=Rules(ideal_rate_per_h=40)
+    )
+
+    assert states == [("run", 0, 60), ("nodata", 60, 120)]
+
+
 @st.composite
 def _any_evidence(draw):
     minutes = draw(st.lists(st.integers(-30, 200), min_size=0, max_size=60, unique=True))
@@ -309,7 +320,7 @@ def _any_evidence(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     evidence=_any_evidence(),
     start=st.integers(0, 3 * HOUR),
@@ -335,7 +346,7 @@ def test_states_partition_time_without_hole_or_overlap(
     assert all(i.micro_stop_ms <= i.length_ms or i.start_ms == start for i in intervals)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(evidence=_any_evidence(), cut=st.integers(1, 2 * HOUR - 1))
 def test_a_period_cut_in_two_keeps_its_states(evidence, cut):
     def at(start: int, end: int, instants: list[int]) -> list[str]:
