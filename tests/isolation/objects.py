@@ -11,8 +11,10 @@ from django.utils import timezone
 from billing import services as billing_services
 from billing.models import Invoice
 from production import selectors, services
+from telemetry import services as telemetry_services
+from telemetry.models import Device, Latest, Signal, SignalKey
 from tenants import credentials
-from tenants.models import Factory, Invitation, Membership
+from tenants.models import Credential, Factory, Invitation, Membership
 
 
 def machine_id(_factory: Factory) -> str:
@@ -38,11 +40,35 @@ def invoice_id(factory: Factory) -> int:
     return Invoice.objects.create(account=account, stripe_id="in_isolated", **fields, **times).pk
 
 
+def device_id(_factory: Factory) -> int:
+    found = Device.objects.filter(name="Isolated").first()
+    if found is None:
+        found, _ = telemetry_services.create_device(name="Isolated")
+        Latest.objects.create(device_id=found.pk, received_at=timezone.now())
+    return found.pk
+
+
+def signal_id(factory: Factory) -> int:
+    key, _ = SignalKey.objects.get_or_create(key="isolated", kind="n")
+    found, _ = Signal.objects.get_or_create(
+        device_id=device_id(factory), key=key, defaults={"first_seen_at": timezone.now()}
+    )
+    return found.pk
+
+
+def credential_id(factory: Factory) -> int:
+    device_id(factory)
+    return Credential.objects.filter(factory=factory, kind="device").latest("pk").pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
+    "credential_id": credential_id,
+    "device_id": device_id,
     "machine_id": machine_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
+    "signal_id": signal_id,
 }
 # Task -> the arguments with which it would touch something of acme.
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {

@@ -1,0 +1,115 @@
+"""Live readings reach the pages of their factory, and only those."""
+
+import asyncio
+import json
+
+import pytest
+from django.conf import settings
+from redis import asyncio as valkey
+
+from telemetry import live
+from tests.telemetry.ingest.conftest import Door, Sender
+
+
+async def next_reading(stream) -> dict:
+    async for event in stream:
+        if event.startswith(b"event: reading\n"):
+            return json.loads(event.partition(b"data: ")[2])
+    raise AssertionError("the stream ended")
+
+
+@pytest.fixture
+async def listen():
+    """Open streams as pages do, connected before the test goes on."""
+    opened = []
+
+    async def open_stream(schema: str, **kwargs):
+        stream = live.events(f"takt:{schema}:live", **kwargs)
+        assert b": connected" in await anext(stream)
+        opened.append(stream)
+        await asyncio.sleep(0.2)  # the subscription itself
+        return stream
+
+    yield open_stream
+    for stream in opened:
+        await stream.aclose()
+    hub = live._hubs.pop(asyncio.get_running_loop(), None)
+    if hub is not None:
+        hub._task.cancel()
+        await asyncio.gather(hub._task, return_exceptions=True)
+        await hub._client.aclose()
+
+
+async def test_a_committed_reading_reaches_an_open_page(door: Door, mill: Sender, listen):
+    stream = await listen("mills")
+
+    await door.post({"ts": 1_700_000_000_000, "values": {"a": 1.5, "s": "ACTIVE"}}, sender=mill)
+
+    assert await asyncio.wait_for(next_reading(stream), 5) == {
+        "device_id": mill.device_id,
+        "ts": "2023-11-14T22:13:20Z",
+        "values": {"a": 1.5, "s": "ACTIVE"},
+        "n": 1,
+    }
+
+
+async def test_another_factory_hears_nothing(door: Door, mill: Sender, oven: Sender, listen):
+    bakery = await listen("bakery")
+
+    await door.post({"values": {"a": 1}}, sender=mill)
+    await asyncio.sleep(0.5)
+    await door.post({"values": {"b": 2}}, sender=oven)
+
+    assert (await asyncio.wait_for(next_reading(bakery), 5))["values"] == {"b": 2}
+
+
+async def test_a_page_can_ask_for_one_device(door: Door, plant_devices, listen):
+    first, second = plant_devices
+    stream = await listen("mills", device_ids=frozenset([second.device_id]))
+
+    await door.post({"values": {"a": 1}}, sender=first)
+    await door.post({"values": {"a": 2}}, sender=second)
+
+    heard = await asyncio.wait_for(next_reading(stream), 5)
+    assert heard["device_id"] == second.device_id
+
+
+@pytest.fixture
+def plant_devices(plant):
+    return plant.device("mills"), plant.device("mills")
+
+
+async def test_a_silent_stream_beats_and_ends(listen, monkeypatch):
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(live, "LIFETIME_S", 0.6)
+    stream = await listen("mills")
+
+    rest = [event async for event in stream]
+
+    assert rest
+    assert set(rest) == {b": beat\n\n"}
+
+
+async def test_a_page_that_does_not_read_costs_a_bounded_queue(listen):
+    hub = live._hub()
+    async with hub.listen("takt:mills:live") as queue:
+        for i in range(live.QUEUE_SIZE + 50):
+            hub._hand_on("takt:mills:live", b"%d" % i)
+
+        assert queue.qsize() == live.QUEUE_SIZE
+        assert queue.get_nowait() == b"50"
+    hub._task.cancel()
+    await asyncio.gather(hub._task, return_exceptions=True)
+
+
+async def test_many_pages_share_one_subscription(listen, door: Door, mill: Sender):
+    streams = [await listen("mills") for _ in range(5)]
+    client = valkey.Redis.from_url(settings.VALKEY_URL)
+    [(_, n_subscribers)] = await client.pubsub_numsub("takt:mills:live")
+    await client.aclose()
+
+    await door.post({"values": {"a": 1}}, sender=mill)
+
+    assert n_subscribers == 1
+    heard = await asyncio.wait_for(asyncio.gather(*map(next_reading, streams)), 5)
+    assert len(heard) == 5
