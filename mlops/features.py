@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mlops.lives import FloatArray, Life, typical_steps
 from mlops.regimes import IntArray, Regimes, find_regimes
@@ -70,8 +71,8 @@ class Standardiser:
         return np.clip(scores[:, self.kept], -CLIP, CLIP)
 
 
-def _often_known(values: FloatArray) -> FloatArray:
-    known: FloatArray = np.mean(~np.isnan(values), axis=0) >= 0.5
+def _often_known(values: FloatArray) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = np.mean(~np.isnan(values), axis=0) >= 0.5
     return known
 
 
@@ -161,10 +162,13 @@ def _slope_weights(n_rows: int, window: int) -> FloatArray:
     return weights
 
 
-# What a signal that never moved contributes to its features: its level to the means, nothing
-# to trends and to the distance from the start.
-def constant_block(levels: FloatArray, windows: Sequence[float], trends: Sequence[float]) -> FloatArray:
-    """Return (width, n_signals) features of signals standing at these levels."""
+def constant_block(
+    levels: FloatArray, windows: Sequence[float], trends: Sequence[float]
+) -> FloatArray:
+    """Return (width, n_signals) features of signals that never moved from these levels.
+
+    The level itself in means, nothing in trends and in the distance from the start.
+    """
     shape = np.concatenate([np.ones(len(windows) + 1), np.zeros(len(trends) + 1)])
     return shape[:, None] * levels[None, :]
 

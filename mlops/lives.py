@@ -62,7 +62,8 @@ class Life:
         """Return (n,) usage left at each step. Only a life that failed knows it."""
         if not self.failed:
             raise UnusableLives(f"Life {self.key} has not failed: what remains is unknown.")
-        return self.usage[-1] - self.usage
+        left: FloatArray = self.usage[-1] - self.usage
+        return left
 
     def until(self, n_steps: int) -> Life:
         """Return the life as it was known after its first `n_steps` steps."""
@@ -94,9 +95,8 @@ def resample(
     counts = np.zeros_like(sums)
     np.add.at(sums, where, np.where(known, values, 0.0))
     np.add.at(counts, where, known)
-    with np.errstate(invalid="ignore"):
-        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return steps * step, means
+    means: FloatArray = np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan)
+    return np.asarray(steps * step, dtype=np.float64), means
 
 
 def step_for(*, lengths: Sequence[float], natural: float) -> float:

@@ -101,7 +101,8 @@ def _joined(scaled: FloatArray, *, seed: int) -> IntArray:
         for j in range(i):
             if not _apart(scaled[pieces == i], scaled[pieces == j]):
                 root[root == root[i]] = root[j]
-    return root[pieces].astype(np.int64)
+    labels: IntArray = root[pieces].astype(np.int64)
+    return labels
 
 
 def _apart(a: FloatArray, b: FloatArray) -> bool:

@@ -60,9 +60,7 @@ def nasa_score(true: FloatArray, predicted: FloatArray) -> float:
     simulation (PHM, 2008).
     """
     late_by = predicted - true
-    return float(
-        np.sum(np.where(late_by < 0, np.expm1(-late_by / 13.0), np.expm1(late_by / 10.0)))
-    )
+    return float(np.sum(np.where(late_by < 0, np.expm1(-late_by / 13.0), np.expm1(late_by / 10.0))))
 
 
 def rmse(true: FloatArray, predicted: FloatArray) -> float:

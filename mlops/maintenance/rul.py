@@ -7,6 +7,7 @@ metrics and calibrates the intervals (cross-conformal), so no life is wasted on 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mlops import conformal, lives as lives_module, trees
+from mlops import conformal, trees
+from mlops import lives as lives_module
 from mlops.conformal import Spread
 from mlops.features import FeatureSpec, equal_weights, health_index, new_spec
 from mlops.lives import FloatArray, Life
@@ -38,7 +40,7 @@ MIN_HISTORY: Final = 0.05
 # on any of them (within 0.3 cycles for half or twice the value).
 BOOSTING: Final[dict[str, Any]] = {
     "objective": "regression",
-    "learning_rate": 0.02,
+    "learning_rate": 0.03,
     "num_leaves": 15,
     "feature_fraction": 0.3,
     "bagging_fraction": 0.4,
@@ -49,7 +51,7 @@ BOOSTING: Final[dict[str, Any]] = {
     "force_col_wise": True,
     "verbosity": -1,
 }
-N_ROUNDS: Final = 500
+N_ROUNDS: Final = 300
 
 
 class NotEnoughLives(ValueError):
@@ -169,7 +171,8 @@ def train(
     """Train, evaluate on lives never seen, and calibrate.
 
     Args:
-        lives: all of one machine type. Those that go on teach what "far from failure" looks like.
+        lives: of one machine type. Those that go on are censored, neither good nor bad, and are
+            left out.
         signals: names of the columns of the lives' values.
         step: usage per step of the lives, kept for scoring.
         cap: horizon in the unit of usage; chosen from the lives where not given.
@@ -178,21 +181,22 @@ def train(
     Raises:
         NotEnoughLives: with how many more failures are needed.
     """
-    failed = [life for life in lives if life.failed]
-    if len(failed) < MIN_LIVES:
-        raise NotEnoughLives(len(failed))
+    lives = [life for life in lives if life.failed]
+    if len(lives) < MIN_LIVES:
+        raise NotEnoughLives(len(lives))
     progress(0.02, "Finding operating regimes")
     spec = new_spec(lives)
     if not len(spec.standardiser.kept):
         raise lives_module.UnusableLives("No signal moves: there is nothing to learn from.")
     cap = horizon(lives, spec) if cap is None else cap
     folds = folds_of(lives)
+    n_members = int(np.max(folds)) + 1
     spec = replace(spec, index_weights=_indices(lives, folds, spec, cap))
     progress(0.1, "Building features")
     matrices = [spec.matrix(life) for life in lives]
     boosters: list[Any] = []
-    for member in range(int(folds.max()) + 1):
-        progress(0.15 + 0.75 * member / (folds.max() + 1), f"Training member {member + 1}")
+    for member in range(n_members):
+        progress(0.15 + 0.75 * member / n_members, f"Training member {member + 1}")
         boosters.append(_member(lives, matrices, folds, spec, cap, member, n_threads))
     progress(0.9, "Evaluating on lives never seen")
     held_out = _held_out(lives, matrices, folds, spec, cap, boosters)
@@ -236,28 +240,19 @@ def folds_of(lives: Sequence[Life], *, seed: int = 0) -> IntArray:
     return np.array([member_of[name] for name in names], dtype=np.int64)
 
 
-def known_target(life: Life, cap: float) -> tuple[FloatArray, IntArray]:
-    """Return the capped target and the steps at which it is known.
-
-    Of a life that goes on, only steps that it has outlived by the horizon are known: there the
-    target is the cap. The rest is censored, neither good nor bad.
-    """
-    if life.failed:
-        return np.minimum(life.remaining(), cap), np.arange(len(life))
-    outlived = np.flatnonzero(life.usage[-1] - life.usage >= cap)
-    return np.full(len(outlived), cap), outlived.astype(np.int64)
+def targets_of(life: Life, cap: float) -> FloatArray:
+    """Return (n,) what is left at each step, capped at the horizon."""
+    return np.minimum(life.remaining(), cap)
 
 
-def _indices(
-    lives: Sequence[Life], folds: IntArray, spec: FeatureSpec, cap: float
-) -> FloatArray:
+def _indices(lives: Sequence[Life], folds: IntArray, spec: FeatureSpec, cap: float) -> FloatArray:
     """Return one health index per member, each fitted without the member's own lives."""
     scores = [spec.standardiser.transform(life.values) for life in lives]
     rows = []
-    for member in range(int(folds.max()) + 1):
-        seen = [i for i, life in enumerate(lives) if folds[i] != member and life.failed]
+    for member in range(int(np.max(folds)) + 1):
+        seen = [int(i) for i in np.flatnonzero(folds != member)]
         rows.append(
-            health_index([scores[i] for i in seen], [known_target(lives[i], cap)[0] for i in seen])
+            health_index([scores[i] for i in seen], [targets_of(lives[i], cap) for i in seen])
         )
     return np.array(rows)
 
@@ -266,16 +261,15 @@ def _member(
     lives: Sequence[Life], matrices: Sequence[FloatArray], folds: IntArray,
     spec: FeatureSpec, cap: float, member: int, n_threads: int,
 ) -> Any:  # fmt: skip
+    # Threads that spin while they wait starve whatever else runs on a small machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here: only training needs it, and it starts threads that must not be forked.
     import lightgbm
 
-    rows, targets = [], []
     columns = spec.columns_of(member)
-    for i, life in enumerate(lives):
-        target, known = known_target(life, cap)
-        if folds[i] != member and len(known):
-            rows.append(matrices[i][np.ix_(known, columns)])
-            targets.append(target)
+    seen = [int(i) for i in np.flatnonzero(folds != member)]
+    rows = [matrices[i][:, columns] for i in seen]
+    targets = [targets_of(lives[i], cap) for i in seen]
     n_rows = sum(len(part) for part in rows)
     settings = {
         **BOOSTING,
@@ -313,7 +307,7 @@ def _held_out(
     result = _HeldOut([], [], [], [])
     first = spec.steps(MIN_HISTORY)
     for i, life in enumerate(lives):
-        if not life.failed or len(life) <= first:
+        if len(life) <= first:
             continue
         member = int(folds[i])
         # From the first moment on at which a forecast would be made, every moment counts: a
@@ -321,7 +315,7 @@ def _held_out(
         rows = matrices[i][first - 1 :][:, spec.columns_of(member)]
         result.which.append(i)
         result.predicted.append(np.clip(boosters[member].predict(rows), 0.0, cap))
-        result.true.append(known_target(life, cap)[0][first - 1 :])
+        result.true.append(targets_of(life, cap)[first - 1 :])
         result.near.append(life.remaining()[first - 1 :] <= cap)
     return result
 
@@ -343,8 +337,7 @@ def _healthy(lives: Sequence[Life], spec: FeatureSpec, cap: float) -> Healthy:
     """Describe steps further than the horizon from failure, or first thirds where none are."""
     scores, values = [], []
     for life in lives:
-        target, known = known_target(life, cap)
-        far = known[target >= cap]
+        far = np.flatnonzero(targets_of(life, cap) >= cap)
         far = far if len(far) else np.arange(max(1, len(life) // 3))
         scores.append(spec.standardiser.transform(life.values)[far])
         values.append(life.values[far])
@@ -396,15 +389,11 @@ def _metrics(
     return metrics
 
 
-def _rmse_by_age(
-    lives: Sequence[Life], folds: IntArray, held_out: _HeldOut, cap: float
-) -> float:
+def _rmse_by_age(lives: Sequence[Life], folds: IntArray, held_out: _HeldOut, cap: float) -> float:
     """Return the error of knowing only how long lives last: what a model has to beat."""
     squared = []
     for place, i in enumerate(held_out.which):
-        others = [
-            life.usage[-1] for j, life in enumerate(lives) if life.failed and folds[j] != folds[i]
-        ]
+        others = [life.usage[-1] for j, life in enumerate(lives) if folds[j] != folds[i]]
         true = held_out.true[place]
         by_age = np.clip(np.mean(others) - lives[i].usage[-len(true) :], 0.0, cap)
         squared.append(np.mean((by_age - true) ** 2))

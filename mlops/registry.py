@@ -1,0 +1,134 @@
+"""The book of runs and model versions, kept in MLflow: the only module that talks to it.
+
+Its store is a database reached directly; no MLflow server runs, so no factory and no browser
+can reach one. Scoring never asks it. Contract:
+https://mlflow.org/docs/latest/ml/model-registry/
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from typing import Any
+
+from django.conf import settings
+
+from tenants import names
+
+CHAMPION = "champion"
+ENVIRONMENT = ("lightgbm", "numpy", "scikit-learn", "onnx", "onnxruntime", "django")
+
+
+class RegistryUnavailable(Exception):
+    """The book could not be written; the run is recorded later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is written down about one training."""
+
+    kind: str
+    subject: str  # the machine type
+    subject_name: str
+    version: int
+    artifact_key: str
+    digest: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    data: Mapping[str, Any]
+
+
+def record(run: Run) -> str:
+    """Write a run down and register its model as champion; return the run's id.
+
+    Repeating it finds the run by the digest of its artifact and only completes what is missing.
+
+    Raises:
+        RegistryUnavailable: the store is away or not set.
+    """
+    if not settings.MLFLOW_DATABASE_URL:
+        raise RegistryUnavailable("MLFLOW_DATABASE_URL is not set.")
+    client, exceptions = _client()
+    try:
+        experiment = _experiment(client, names.mlflow_experiment(run.kind))
+        run_id = _run(client, experiment, run)
+        _register(client, run_id, run)
+    except exceptions as error:
+        raise RegistryUnavailable(f"MLflow did not record the run: {type(error).__name__}.") from (
+            error
+        )
+    return run_id
+
+
+def _client() -> tuple[Any, tuple[type[Exception], ...]]:
+    """Import MLflow, which takes seconds, only where a run is recorded, and quietly."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
+
+    exceptions = (MlflowException, SQLAlchemyError)
+    address = settings.MLFLOW_DATABASE_URL
+    try:
+        return MlflowClient(tracking_uri=address, registry_uri=address), exceptions
+    except exceptions as error:
+        raise RegistryUnavailable(f"MLflow's store is away: {type(error).__name__}.") from error
+
+
+def _experiment(client: Any, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # What MLflow itself would store there is nothing: artifacts are ours, signed, on S3.
+    location = f"s3://{settings.S3_BUCKET}/{names.object_key('mlflow')}"
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _run(client: Any, experiment: str, run: Run) -> str:
+    known = client.search_runs([experiment], f"tags.`takt.digest` = '{run.digest}'", max_results=1)
+    if known and known[0].info.status == "FINISHED":
+        return str(known[0].info.run_id)
+    tags = {
+        "takt.digest": run.digest,
+        "takt.artifact_key": run.artifact_key,
+        "takt.machine_type": run.subject,
+        "takt.version": str(run.version),
+        "takt.python": platform.python_version(),
+        **{f"takt.library.{name}": version_of(name) for name in ENVIRONMENT},
+        **{f"takt.data.{name}": str(value) for name, value in run.data.items()},
+    }
+    if known:
+        run_id = str(known[0].info.run_id)
+    else:
+        run_name = f"{run.subject_name} {run.version}"
+        run_id = str(client.create_run(experiment, tags=tags, run_name=run_name).info.run_id)
+    for name, value in run.parameters.items():
+        client.log_param(run_id, name, value)
+    for name, figure in run.metrics.items():
+        client.log_metric(run_id, name, figure)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _register(client: Any, run_id: str, run: Run) -> None:
+    from mlflow.exceptions import MlflowException
+
+    name = names.mlflow_model(run.kind)
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    if found:
+        number = found[0].version
+    else:
+        source = f"s3://{settings.S3_BUCKET}/{run.artifact_key}"
+        number = client.create_model_version(name, source=source, run_id=run_id).version
+    # One name holds the models of every machine type; the bare alias is the newest, the other
+    # one the champion of its type.
+    client.set_registered_model_alias(name, CHAMPION, number)
+    client.set_registered_model_alias(name, f"{CHAMPION}-{run.subject}", number)
