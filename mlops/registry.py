@@ -39,6 +39,7 @@ class Run:
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     data: Mapping[str, Any]
+    is_champion: bool = True
 
 
 def record(run: Run) -> str:
@@ -128,6 +129,8 @@ def _register(client: Any, run_id: str, run: Run) -> None:
     else:
         source = f"s3://{settings.S3_BUCKET}/{run.artifact_key}"
         number = client.create_model_version(name, source=source, run_id=run_id).version
+    if not run.is_champion:
+        return
     # One name holds the models of every machine type; the bare alias is the newest, the other
     # one the champion of its type.
     client.set_registered_model_alias(name, CHAMPION, number)

@@ -1,0 +1,202 @@
+"""The data set of a machine type: what production and telemetry know, as lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import numpy as np
+
+from mlops import history
+from mlops.history import Recording
+from mlops.lives import Life, step_for
+from mlops.maintenance.reasons import SignalName
+from production import selectors as production_selectors
+from production.models import Failure, Machine, MachineType
+from telemetry import selectors as telemetry_selectors
+from telemetry.models import Signal, SignalKey
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# What counts or says, rather than measures: it follows from how much a machine did, not from
+# how it is.
+NOT_MEASURED = frozenset(
+    {Signal.Role.STATE, Signal.Role.COUNT, Signal.Role.ENERGY, Signal.Role.LIFE, Signal.Role.FAULT}
+)
+HOURS = "h"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Lives of one machine type that ended in a failure of the kind that is predicted."""
+
+    signals: tuple[str, ...]
+    unit: str
+    step: float
+    lives: list[Life]
+    n_machines: int
+
+
+def counted_failures(machine_type: MachineType) -> list[Failure]:
+    """Return the failures that end a life of the type's component, in order.
+
+    A failure of another component interrupts a life but renews nothing; one that names no
+    component counts.
+    """
+    ids = [m.pk for m in machines_of(machine_type)]
+    rows = production_selectors.failures(ids)
+    wanted = {"", machine_type.component} if machine_type.component else None
+    return [row for row in rows if wanted is None or row.component in wanted]
+
+
+def machines_of(machine_type: MachineType) -> list[Machine]:
+    """Return the machines of a type, retired ones too: their lives still teach."""
+    rows = production_selectors.machines(include_retired=True)
+    return list(rows.filter(machine_type=machine_type))
+
+
+def build(machine_type: MachineType, *, at: datetime) -> DataSet:
+    """Read the lives of a type that ended before `at`."""
+    failures: dict[UUID, list[tuple[datetime, datetime | None]]] = {}
+    for failure in counted_failures(machine_type):
+        if failure.failed_at <= at:
+            failures.setdefault(failure.machine_id, []).append(
+                (failure.failed_at, failure.restored_at)
+            )
+    machines = [m for m in machines_of(machine_type) if m.pk in failures]
+    meter = machine_type.life_meter_key
+    pieces: list[tuple[str, str, Recording]] = []
+    seen: dict[str, int] = {}
+    for machine in machines:
+        whole = recording_of(machine, meter_key=meter, start=BEGINNING, end=at)
+        for key in whole.columns:
+            seen[key] = seen.get(key, 0) + 1
+        spans = history.spans(
+            commissioned_at=machine.commissioned_at, failures=failures[machine.pk]
+        )
+        for number, span in enumerate(spans, start=1):
+            if span.end is not None:
+                part = history.within(whole, span)
+                pieces.append((f"{machine.pk}/{number}", str(machine.pk), part))
+    usages = [history.usage_of(part) for _key, _group, part in pieces]
+    usages = [usage for usage in usages if len(usage) and usage[-1] > 0]
+    signals = tuple(sorted(key for key, n in seen.items() if 2 * n >= len(machines)))
+    unit = machine_type.life_meter_unit if meter else HOURS
+    if not usages or not signals:
+        return DataSet(signals, unit, 1.0, [], len(machines))
+    step = step_for(
+        lengths=[float(usage[-1]) for usage in usages],
+        natural=history.natural_step(usages, is_metered=bool(meter)),
+    )
+    found = [
+        history.life_of(part, signals=signals, step=step, key=key, group=group, failed=True)
+        for key, group, part in pieces
+    ]
+    lives = [life for life in found if life is not None and len(life) > 1]
+    return DataSet(signals, unit, step, lives, len(machines))
+
+
+def current_life(
+    machine: Machine, *, signals: Sequence[str], step: float, at: datetime
+) -> Life | None:
+    """Return the life that a machine is in, or None where it is down or never ran."""
+    machine_type = machine.machine_type
+    wanted = {"", machine_type.component} if machine_type.component else None
+    failures = [
+        (f.failed_at, f.restored_at if f.restored_at and f.restored_at <= at else None)
+        for f in production_selectors.failures([machine.pk])
+        if f.failed_at <= at and (wanted is None or f.component in wanted)
+    ]
+    span = history.spans(commissioned_at=machine.commissioned_at, failures=failures)
+    if not span or span[-1].end is not None:
+        return None
+    recording = recording_of(
+        machine,
+        meter_key=machine_type.life_meter_key,
+        start=span[-1].start or BEGINNING,
+        end=at,
+    )
+    return history.life_of(
+        recording, signals=signals, step=step, key=str(machine.pk), group=str(machine.pk),
+        failed=False,
+    )  # fmt: skip
+
+
+def recording_of(
+    machine: Machine, *, meter_key: str, start: datetime, end: datetime
+) -> Recording:
+    """Read everything the devices of a machine reported in [start, end)."""
+    parts = []
+    for device in telemetry_selectors.devices_of([machine.pk]):
+        signals = list(telemetry_selectors.signals_of([device.pk]))
+        part = _read(device.pk, signals, meter_key, start, end)
+        if len(part.times):
+            parts.append(part)
+    if not parts:
+        return Recording(np.zeros(0, np.int64), {}, None if not meter_key else np.zeros(0), None)
+    return parts[0] if len(parts) == 1 else _united(parts)
+
+
+def _read(
+    device_id: int, signals: list[Signal], meter_key: str, start: datetime, end: datetime
+) -> Recording:
+    measured = sorted(
+        signal.key.key
+        for signal in signals
+        if signal.key.kind == SignalKey.Kind.NUMBER
+        and signal.role not in NOT_MEASURED
+        and signal.key.key != meter_key
+    )
+    says_state = [
+        signal.key.key
+        for signal in signals
+        if signal.role == Signal.Role.STATE and signal.key.kind == SignalKey.Kind.TEXT
+    ][:1]
+    asked = [*measured, *says_state, *([meter_key] if meter_key else [])]
+    raw = telemetry_selectors.raw(
+        device_id=device_id, keys=sorted(set(asked)), start=start, end=end
+    )
+    running = history.running_from_words(raw.texts(says_state[0])) if says_state else None
+    return Recording(
+        times=raw.times,
+        columns={key: raw.columns[key] for key in measured},
+        meter=raw.columns[meter_key] if meter_key else None,
+        running=running,
+    )
+
+
+def _united(parts: list[Recording]) -> Recording:
+    """Lay the devices of one machine over each other in time."""
+    times = np.concatenate([part.times for part in parts])
+    order = np.argsort(times, kind="stable")
+    keys = sorted({key for part in parts for key in part.columns})
+    columns = {
+        key: np.concatenate(
+            [part.columns.get(key, np.full(len(part.times), np.nan)) for part in parts]
+        )[order]
+        for key in keys
+    }
+    meter = None
+    if any(part.meter is not None for part in parts):
+        meter = np.concatenate(
+            [np.full(len(p.times), np.nan) if p.meter is None else p.meter for p in parts]
+        )[order]
+    # Whether the machine is at work is said by one device; the others follow it.
+    running = None
+    spoken = [part for part in parts if part.running is not None]
+    if spoken:
+        speaker = spoken[0]
+        assert speaker.running is not None
+        place = np.searchsorted(speaker.times, times[order], side="right") - 1
+        running = np.where(place >= 0, speaker.running[np.maximum(place, 0)], False)
+    return Recording(times[order], columns, meter, running)
+
+
+def names_of(machine: Machine) -> dict[str, SignalName]:
+    """Return what people call the signals of a machine."""
+    ids = [device.pk for device in telemetry_selectors.devices_of([machine.pk])]
+    return {
+        signal.key.key: SignalName(signal.label or signal.key.key, signal.unit)
+        for signal in telemetry_selectors.signals_of(ids)
+    }

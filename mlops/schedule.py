@@ -1,0 +1,6 @@
+"""What the clock starts on this floor."""
+
+BEAT = {
+    "mlops.score_all": {"task": "mlops.score_all", "every_s": 600.0, "queue": "learn"},
+    "mlops.record_pending": {"task": "mlops.record_pending", "every_s": 1800.0, "queue": "learn"},
+}

@@ -1,0 +1,72 @@
+"""Celery entry points of models."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from mlops import services
+from mlops.models import ModelVersion
+from production import selectors as production_selectors
+from production.models import Machine
+from tenants import jobs
+from tenants.jobs import JobHandle, JobRefused, factory_task, public_task
+from tenants.models import Factory
+from tenants.services import for_each_factory
+
+
+@factory_task("mlops.train_rul", queue="learn")
+def train_rul(*, machine_type_id: str, job: JobHandle, **_kwargs: Any) -> dict[str, Any]:
+    """Train the model of remaining life of one machine type."""
+    try:
+        return services.train_rul(
+            machine_type_id=UUID(machine_type_id), job_id=UUID(job.id), report=job.report
+        )
+    except services.NotReady as error:
+        raise JobRefused(str(error)) from error
+
+
+@factory_task("mlops.record_run", queue="learn")
+def record_run(*, version_id: str, **_kwargs: Any) -> dict[str, Any]:
+    """Write a training into MLflow's book that could not be written when it ended."""
+    return {"mlflow_run_id": services.record_run(version_id=UUID(version_id))}
+
+
+@factory_task("mlops.score", queue="learn")
+def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[str, Any]:
+    """Predict for some machines, or for all that are in use."""
+    if machine_ids is None:
+        in_use = production_selectors.machines().filter(state=Machine.State.ACTIVE)
+        ids = list(in_use.values_list("pk", flat=True))
+    else:
+        ids = [UUID(machine_id) for machine_id in machine_ids]
+    predictions = services.score_machines(machine_ids=ids, at=timezone.now())
+    return {"n_machines": len(predictions), "n_ok": sum(p.state == "ok" for p in predictions)}
+
+
+def _score_one(factory: Factory) -> None:
+    if ModelVersion.objects.exists():
+        jobs.enqueue(task="mlops.score", factory=factory, key="score")
+
+
+@public_task("mlops.score_all", queue="learn")
+def score_all(**_kwargs: Any) -> None:
+    """Have every factory that has a model score its machines."""
+    for_each_factory(_score_one)
+
+
+def _record_one(factory: Factory) -> None:
+    for version in ModelVersion.objects.filter(mlflow_run_id=""):
+        jobs.enqueue(
+            task="mlops.record_run",
+            kwargs={"version_id": str(version.pk)},
+            factory=factory,
+            key=f"record-{version.pk}",
+        )
+
+
+@public_task("mlops.record_pending", queue="learn")
+def record_pending(**_kwargs: Any) -> None:
+    """Try again to record what MLflow missed, however long it was away."""
+    for_each_factory(_record_one)
