@@ -323,7 +323,8 @@ class StripeGateway:
                         "payload": {"stripe_customer_id": customer_id, "value": str(quantity)},
                         "timestamp": _seconds(at),
                     },
-                    {"idempotency_key": identifier},
+                    # With the time: should it ever differ, the identifier decides, not the key.
+                    {"idempotency_key": f"{identifier}:{_seconds(at)}"},
                 )
         except StripeRefused as refusal:
             # Stripe gives this refusal no code.

@@ -26,8 +26,10 @@ def sync_subscription(
 def sync_invoice(
     account: BillingAccount, *, stripe_id: str, stripe: StripeGateway, at: datetime
 ) -> None:
-    """Bring the mirror of one invoice up to date. Call with the account locked."""
-    write_invoice(account, stripe.invoice(stripe_id), at=at)
+    """Bring the mirror of one invoice up to date, if it is this account's. Call with it locked."""
+    answer = stripe.invoice(stripe_id)
+    if answer.customer_id == account.stripe_customer_id:
+        write_invoice(account, answer, at=at)
 
 
 def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetime) -> Invoice:
