@@ -3,12 +3,11 @@
 from datetime import datetime
 
 from billing.counting import MachineHour
+from telemetry import selectors as telemetry_selectors
 
 
 def usage(*, start: datetime, end: datetime) -> list[MachineHour]:
     """Return the factory's stored readings by machine and hour of measured time, [start, end)."""
-    from telemetry import selectors as telemetry_selectors
-
     return [
         MachineHour(
             hour=row.hour,
@@ -21,6 +20,4 @@ def usage(*, start: datetime, end: datetime) -> list[MachineHour]:
 
 def changed_hours(*, since: datetime) -> set[datetime]:
     """Return the hours of measured time whose count was changed at or after a moment."""
-    from telemetry import selectors as telemetry_selectors
-
     return {row.hour for row in telemetry_selectors.usage_changed_since(since)}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.db import connection
 
 from billing import facts, gateways
 from billing.counting import MachineHour
 from billing.gateways import StripeGateway
+from tenants.context import current_schema
 from tests.billing import contract
 
 API_KEY = "sk_test_for_tests_only"
@@ -125,12 +125,12 @@ class Facts:
     def usage(self, *, start: datetime, end: datetime) -> list[MachineHour]:
         return [
             MachineHour(hour, source, n)
-            for (hour, source), n in self.stored[connection.schema_name].items()
+            for (hour, source), n in self.stored[current_schema()].items()
             if start <= hour < end
         ]
 
     def changed_hours(self, *, since: datetime) -> set[datetime]:
-        return {hour for at, hour in self.changed[connection.schema_name] if at >= since}
+        return {hour for at, hour in self.changed[current_schema()] if at >= since}
 
 
 @pytest.fixture

@@ -74,7 +74,8 @@ class Contract:
                 found.append((template.count("{"), methods))
         for _, methods in sorted(found, key=lambda f: f[0]):
             if method.lower() in methods:
-                return methods[method.lower()]
+                operation: dict[str, Any] = methods[method.lower()]
+                return operation
         raise ContractBroken(f"Stripe has no {method} {path}")
 
     def check_request(self, method: str, path: str, query: str, body: str) -> None:
