@@ -152,7 +152,7 @@ def test_root_and_a_plain_user_can_each_run_everything(name):
             extra_groups=[],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     finally:
@@ -163,7 +163,6 @@ def test_root_and_a_plain_user_can_each_run_everything(name):
 
 _CHECK = """
 import sys, psycopg
-from collections.abc import Callable
 from pathlib import Path
 from infra.local.stack import Stack
 with Stack(var=Path(sys.argv[1]), services=["postgres", "valkey"], log=lambda line: None) as stack:
