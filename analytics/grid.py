@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from analytics import silence
 from analytics.counters import Increments, increments
-from analytics.cues import FloatArray, IntArray
+from analytics.cues import Cue, FloatArray, IntArray
 from analytics.evidence import Evidence, Rules, Samples
 
 BoolArray = npt.NDArray[np.bool_]
@@ -66,30 +66,33 @@ def elementary_grid(
 ) -> Grid:
     """Cut `[start_ms, end_ms)` at everything that changes, and say what holds in between."""
     silent = _silences(evidence, rules, until_ms=end_ms)
-    counting_edges = _counting_spans(evidence, rules, silent, until_ms=end_ms)
+    gaps = _count_gaps(evidence, rules, silent, until_ms=end_ms)
     cuts = [
         np.asarray([start_ms, *borders], dtype=np.int64),
         evidence.seen,
         silent.ravel(),
         np.empty(0, dtype=np.int64) if working is None else working.ravel(),
         *(signal.times for signal in evidence.stepped),
-        *(spans.ravel() for spans in counting_edges.spans),
     ]
+    if gaps is not None:
+        cuts += [gaps.begins, gaps.ends]
     edges = np.unique(np.concatenate(cuts))
     edges = np.append(edges[(edges >= start_ms) & (edges < end_ms)], end_ms)
     at = edges[:-1]
     first_seen = int(evidence.seen[0]) if len(evidence.seen) else end_ms
     power = _held(evidence.power, at)
+    cue = _strongest([cue.held_at(at) for cue in evidence.cues], len(at))
+    known = (at >= first_seen) & ~inside(at, silent)
     return Grid(
         edges=edges,
-        known=(at >= first_seen) & ~inside(at, silent),
+        known=known,
         working=np.ones(len(at), dtype=bool) if working is None else inside(at, working),
-        cue=_strongest([cue.held_at(at) for cue in evidence.cues], len(at)),
+        cue=cue,
         fault=_held(evidence.fault, at) > 0.5,
         speed=_held(evidence.speed, at),
         power=power,
         is_load=_is_load(power, evidence.power),
-        counting=counting_edges.on(at),
+        counting=_counting(gaps, edges, known & (np.isnan(cue) | (cue == Cue.CYCLING)), rules),
     )
 
 
@@ -121,61 +124,74 @@ def _strongest(cues: list[FloatArray], n_intervals: int) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class _CountingSpans:
-    counted: Increments | None
-    steady: IntArray
-    recent: IntArray
-    stalled: IntArray
+class _CountGaps:
+    """The stretches between counts: `[begins, ends)`, and how much was counted at the end.
 
-    @property
-    def spans(self) -> tuple[IntArray, IntArray, IntArray]:
-        return self.steady, self.recent, self.stalled
+    Attributes:
+        is_open: no count ended it (yet), or none that says something about known time.
+        sampling_ms: a count is seen at the next reading only, this much later at most.
+    """
 
-    def on(self, at: IntArray) -> Counting | None:
-        if self.counted is None:
-            return None
-        steady, recent, stalled = (inside(at, spans) for spans in self.spans)
-        return Counting(self.counted, steady=steady, recent=recent, stalled=stalled)
-
-
-_NO_SPANS = np.empty((0, 2), dtype=np.int64)
+    counted: Increments
+    begins: IntArray
+    ends: IntArray
+    amount: FloatArray
+    is_open: BoolArray
+    sampling_ms: float
 
 
-def _counting_spans(
+def _count_gaps(
     evidence: Evidence, rules: Rules, silent: IntArray, *, until_ms: int
-) -> _CountingSpans:
-    """Read the stretches between counts; one without a count for long enough is a stop from
-    its first second, whether or not it has ended.
+) -> _CountGaps | None:
+    """Cut time at the counts; a stretch into which a silence falls ends where that begins.
 
-    A stretch into which a silence falls is judged up to the silence only: what was or was not
-    counted during it says nothing about known time.
+    What was or was not counted during a silence says nothing about known time.
     """
     ideal = rules.ideal_rate_per_h
     if evidence.count is None or len(evidence.count.times) == 0:
-        return _CountingSpans(None, _NO_SPANS, _NO_SPANS, _NO_SPANS)
-    counted = increments(
-        evidence.count.times,
-        evidence.count.values,
-        max_rate_per_h=ideal * FASTEST_RATIO if ideal else None,
-    )
+        return None
+    times = evidence.count.times
+    fastest = ideal * FASTEST_RATIO if ideal else None
+    counted = increments(times, evidence.count.values, max_rate_per_h=fastest)
     made = counted.counted > 0
-    # The first reading is a baseline: it starts the first gap without being a count.
-    at = np.concatenate([counted.times[:1], counted.times[made]])
-    amount = np.append(counted.counted[made], 0.5)  # the open gap: less than one so far
-    ends = np.append(at[1:], max(until_ms, int(at[-1])))
-    is_open = np.arange(len(at)) == len(at) - 1
-    ends, is_cut = _up_to_silence(at, ends, silent)
-    is_open, amount = is_open | is_cut, np.where(is_cut, 0.5, amount)
-    gaps = (ends - at).astype(np.float64)
-    # A count is seen at the next reading only: sparse readings must not look like stops.
-    sampling_ms = float(np.median(np.diff(evidence.count.times))) if len(counted.times) > 1 else 0.0
-    spans = np.column_stack([at, ends])
-    close = gaps <= rules.stop_limit_ms + sampling_ms
-    stalled = np.zeros(len(at), dtype=bool)
-    if ideal:
-        least_ms = max(5 * 3_600_000 / ideal, LEAST_WINDOW_MS) + sampling_ms
-        stalled = (amount / np.maximum(gaps, 1) * 3_600_000 < NO_CYCLE * ideal) & (gaps > least_ms)
-    return _CountingSpans(counted, spans[close & ~is_open], spans[close & is_open], spans[stalled])
+    # The first reading is a baseline: it starts the first stretch without being a count.
+    begins = np.concatenate([times[:1], times[made]])
+    ends = np.append(begins[1:], max(until_ms, int(begins[-1])))
+    ends, is_cut = _up_to_silence(begins, ends, silent)
+    is_open = is_cut | (np.arange(len(begins)) == len(begins) - 1)
+    # An open stretch has seen less than one count so far.
+    amount = np.where(is_open, 0.5, np.append(counted.counted[made], 0.5))
+    sampling_ms = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return _CountGaps(counted, begins, ends, amount, is_open, sampling_ms)
+
+
+def _counting(
+    gaps: _CountGaps | None, edges: IntArray, active: BoolArray, rules: Rules
+) -> Counting | None:
+    """Judge each stretch between counts: steady work, work so far, or no cycle worth the name.
+
+    Only time in which the control claims to work (or says nothing) can be too long for a count:
+    a machine that worked until it was stopped was not idle before.
+    """
+    if gaps is None:
+        return None
+    at = edges[:-1]
+    spans = np.column_stack([gaps.begins, gaps.ends])
+    close = gaps.ends - gaps.begins <= rules.stop_limit_ms + gaps.sampling_ms
+    stalled = np.zeros(len(spans), dtype=bool)
+    if rules.ideal_rate_per_h:
+        ideal = rules.ideal_rate_per_h
+        clock = np.concatenate([[0.0], np.cumsum(np.diff(edges) * active)])
+        worked = np.interp(gaps.ends, edges, clock) - np.interp(gaps.begins, edges, clock)
+        least_ms = max(5 * 3_600_000 / ideal, LEAST_WINDOW_MS) + gaps.sampling_ms
+        rate_per_h = gaps.amount / np.maximum(worked, 1) * 3_600_000
+        stalled = (rate_per_h < NO_CYCLE * ideal) & (worked > least_ms)
+    return Counting(
+        gaps.counted,
+        steady=inside(at, spans[close & ~gaps.is_open]),
+        recent=inside(at, spans[close & gaps.is_open]),
+        stalled=inside(at, spans[stalled]),
+    )
 
 
 def _up_to_silence(at: IntArray, ends: IntArray, silent: IntArray) -> tuple[IntArray, BoolArray]:

@@ -152,7 +152,7 @@ def _note(subject: Subject, present: Segment, frame: Frame) -> str:
     since = frame.clock(present.start)
     match present.state:
         case State.RUN:
-            return subject.program or f"Since {since}"
+            return subject.program or ("" if subject.segments[0] is present else f"Since {since}")
         case State.SLOW:
             share = sentences.percent(present.ratio) if present.ratio is not None else "Part"
             return f"{share} of rated speed since {since}"

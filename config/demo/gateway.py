@@ -103,6 +103,10 @@ class Gateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._client.close()
 
     def post(self, rows: Sequence[Row], *, token: str) -> None:

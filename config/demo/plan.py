@@ -274,10 +274,7 @@ def _draw_lives(
         at_begin = float(np.interp(begin, edges, totals))
         if used is not None and begin <= anchor:
             so_far = float(np.interp(anchor, edges, totals)) - at_begin
-            wanted = so_far / used
-            # Only a life of a believable length is stretched or cut to fit the scene.
-            if 0.55 * wear.mean_life_h < wanted < 1.7 * wear.mean_life_h:
-                capacity = wanted
+            capacity = _fitting(so_far, used, wear) or capacity
         at_end = at_begin + capacity
         if at_end >= totals[-1]:
             lives.append(Life(number, begin, float("inf"), float("inf"), capacity))
@@ -286,6 +283,18 @@ def _draw_lives(
         lives.append(Life(number, begin, failed, failed + repair_s, capacity))
         begin, number = failed + repair_s, number + 1
     return tuple(lives)
+
+
+def _fitting(so_far: float, used: float, wear: Wear) -> float | None:
+    """Choose a life so that its share used at the anchor is as wanted, or that the next one can be.
+
+    Only believable lengths are chosen; None leaves the life as it was drawn.
+    """
+    shortest, longest = 0.55 * wear.mean_life_h, 1.7 * wear.mean_life_h
+    if shortest < so_far / used < longest:
+        return so_far / used
+    before = so_far - used * wear.mean_life_h
+    return before if shortest < before < longest else None
 
 
 def _crossing(level: float, totals: FloatArray, edges: FloatArray) -> float:

@@ -188,6 +188,20 @@ def test_active_without_parts_for_ten_cycles_is_no_cycle():
     assert states == [("run", 0, 30), ("idle", 30, 60)]
 
 
+def test_a_machine_that_is_stopped_between_two_parts_worked_until_then():
+    state = _words(60, (0, "ACTIVE"), (31, "STOPPED"))
+    fault = _samples(*[(m, float(m >= 31)) for m in range(60)])
+    count = _counts(60, 60 / 90, stop=30)
+
+    states = _states(
+        Evidence(state.times, (state,), fault=fault, count=count),
+        until=60,
+        rules=Rules(ideal_rate_per_h=40),
+    )
+
+    assert states == [("run", 0, 31), ("down", 31, 60)]
+
+
 def test_a_short_stop_is_folded_and_counted_and_a_longer_one_is_not():
     state = _words(40, (0, "ACTIVE"), (10, "INTERRUPTED"), (11, "ACTIVE"), (20, "READY"),
                    (22, "ACTIVE"))  # fmt: skip
