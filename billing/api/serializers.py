@@ -63,7 +63,7 @@ class UsageSerializer(serializers.Serializer[Any]):
 class InvoiceLineSerializer(serializers.ModelSerializer[InvoiceLine]):
     class Meta:
         model = InvoiceLine
-        fields = ("description", "quantity", "amount", "period_start", "period_end")
+        fields = ("description", "quantity", "amount_minor", "period_start", "period_end")
 
 
 class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
@@ -78,9 +78,9 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
             "number",
             "status",
             "currency",
-            "total",
-            "amount_due",
-            "amount_paid",
+            "total_minor",
+            "due_minor",
+            "paid_minor",
             "period_start",
             "period_end",
             "created_at",

@@ -70,9 +70,9 @@ INVOICE_EXAMPLE = OpenApiExample(
         "number": "7QK2M1XA-0004",
         "status": "paid",
         "currency": "EUR",
-        "total": 38925,
-        "amount_due": 38925,
-        "amount_paid": 38925,
+        "total_minor": 38925,
+        "due_minor": 38925,
+        "paid_minor": 38925,
         "period_start": "2026-10-01T00:00:00Z",
         "period_end": "2026-11-01T00:00:00Z",
         "created_at": "2026-11-01T00:00:00Z",
@@ -83,7 +83,7 @@ INVOICE_EXAMPLE = OpenApiExample(
             {
                 "description": "12 machine x Workshop: active machines",
                 "quantity": 12,
-                "amount": 34800,
+                "amount_minor": 34800,
                 "period_start": "2026-10-01T00:00:00Z",
                 "period_end": "2026-11-01T00:00:00Z",
             }

@@ -41,9 +41,9 @@ def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetim
             "number": answer.number,
             "status": answer.status,
             "currency": answer.currency,
-            "total": answer.total,
-            "amount_due": answer.amount_due,
-            "amount_paid": answer.amount_paid,
+            "total_minor": answer.total,
+            "due_minor": answer.amount_due,
+            "paid_minor": answer.amount_paid,
             "period_start": answer.period_start,
             "period_end": answer.period_end,
             "created_at": answer.created_at,
@@ -61,7 +61,7 @@ def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetim
             stripe_id=line.id,
             description=line.description[:500],
             quantity=line.quantity,
-            amount=line.amount,
+            amount_minor=line.amount,
             period_start=line.period_start,
             period_end=line.period_end,
         )
@@ -96,5 +96,5 @@ def _state(account: BillingAccount) -> set[tuple[object, ...]]:
     invoices = Invoice.objects.filter(account=account)
     return {
         *subscriptions.values_list("stripe_id", "status", "period_end", "ended_at"),
-        *invoices.values_list("stripe_id", "status", "total", "amount_paid"),
+        *invoices.values_list("stripe_id", "status", "total_minor", "paid_minor"),
     }

@@ -13,11 +13,11 @@ from tests.conftest import PUBLIC_HOST
 def invoice_of(factory, name: str) -> Invoice:
     account, at = services.account_for(factory), timezone.now()
     invoice = Invoice.objects.create(
-        account=account, stripe_id=name, number=name, status="paid", currency="EUR", total=5,
-        amount_due=5, amount_paid=5, period_start=at, period_end=at, created_at=at, synced_at=at,
+        account=account, stripe_id=name, number=name, status="paid", currency="EUR", total_minor=5,
+        due_minor=5, paid_minor=5, period_start=at, period_end=at, created_at=at, synced_at=at,
     )  # fmt: skip
     invoice.lines.create(
-        position=0, stripe_id="il_1", description="x", quantity=1, amount=5, period_start=at,
+        position=0, stripe_id="il_1", description="x", quantity=1, amount_minor=5, period_start=at,
         period_end=at,
     )  # fmt: skip
     return invoice
@@ -46,9 +46,9 @@ def test_invoices_come_with_their_lines_and_only_one_s_own(acme, globex, api_key
 
     body = get("/api/v1/invoices/", api_key).json()
 
-    assert [(i["id"], i["total"], i["lines"][0]["amount"]) for i in body["results"]] == [
-        (own.pk, 5, 5)
-    ]
+    assert [
+        (i["id"], i["total_minor"], i["lines"][0]["amount_minor"]) for i in body["results"]
+    ] == [(own.pk, 5, 5)]
 
 
 def test_another_factory_s_invoice_is_not_there(acme, api_key, other_api_key):

@@ -52,11 +52,11 @@ def test_a_month_of_usage_becomes_a_paid_invoice_to_the_cent(acme, started, read
     (invoice,) = invoices(acme)
     assert (invoice.status, invoice.currency, invoice.period_end) == ("paid", "EUR", NOV_1)
     # 2 machines at 29.00; 53 M readings of which 40 M are included: 13 M at 0.25.
-    assert [(line.quantity, line.amount) for line in invoice.lines.order_by("position")] == [
+    assert [(line.quantity, line.amount_minor) for line in invoice.lines.order_by("position")] == [
         (2, 5800),
         (13 * M, 325),
     ]
-    assert invoice.total == sum(line.amount for line in invoice.lines.all()) == 6125
+    assert invoice.total_minor == sum(line.amount_minor for line in invoice.lines.all()) == 6125
 
 
 def test_the_invoice_is_what_the_usage_page_had_shown(acme, started, readings):
@@ -66,7 +66,7 @@ def test_the_invoice_is_what_the_usage_page_had_shown(acme, started, readings):
     shown = usage_summary(acme, NOV_1 - HOUR)
     services.run_clock(factory=acme, until=NOV_1 + 3 * HOUR)
 
-    assert shown.so_far_minor == invoices(acme)[0].total == 2925
+    assert shown.so_far_minor == invoices(acme)[0].total_minor == 2925
 
 
 def test_stripe_holds_what_the_ledger_holds(acme, started, readings, stripe):
@@ -197,7 +197,7 @@ def test_another_paid_plan_holds_from_the_next_month_on(acme, started, readings)
     services.run_clock(factory=acme, until=DEC_1 + 3 * HOUR)
 
     # October on Workshop, November on Plant with 60 M included: nothing extra.
-    assert [i.total for i in invoices(acme)] == [4900, 2900]
+    assert [i.total_minor for i in invoices(acme)] == [4900, 2900]
     assert FactoryLimits.objects.get(factory=acme).plan == "plant"
 
 
@@ -210,7 +210,7 @@ def test_back_to_start_ends_the_subscription_with_the_month(acme, started, readi
     services.run_clock(factory=acme, until=NOV_1 + 5 * HOUR)
 
     assert subscription_of(acme) is None
-    assert [i.total for i in invoices(acme)] == [2900]
+    assert [i.total_minor for i in invoices(acme)] == [2900]
     assert FactoryLimits.objects.get(factory=acme).max_machines == 2
     assert PlanTerm.objects.latest("starts_at").plan == "start"
 

@@ -144,7 +144,7 @@ def test_all_orders_of_the_events_of_a_month_with_repeats_end_in_one_state(acme,
             services.apply_event(event_id=name)
         states.add(
             (
-                *Invoice.objects.values_list("stripe_id", "status", "total", "amount_paid"),
+                *Invoice.objects.values_list("stripe_id", "status", "total_minor", "paid_minor"),
                 *Subscription.objects.values_list("status", "period_end"),
                 sum(i.lines.count() for i in Invoice.objects.all()),
             )

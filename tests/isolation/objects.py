@@ -35,7 +35,13 @@ def account_id(factory: Factory) -> dict[str, Any]:
 
 def invoice_id(factory: Factory) -> int:
     account, at = billing_services.account_for(factory), timezone.now()
-    fields = {"total": 0, "amount_due": 0, "amount_paid": 0, "currency": "EUR", "status": "paid"}
+    fields = {
+        "total_minor": 0,
+        "due_minor": 0,
+        "paid_minor": 0,
+        "currency": "EUR",
+        "status": "paid",
+    }
     times = {"period_start": at, "period_end": at, "created_at": at, "synced_at": at}
     return Invoice.objects.create(account=account, stripe_id="in_isolated", **fields, **times).pk
 
