@@ -12,6 +12,8 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
+        from config import receivers  # noqa: F401  certificates of new hosts
+
         # Work is queued by name from any process, so every process knows all tasks.
         for floor in FLOORS:
             if exists(f"{floor}.tasks"):

@@ -123,9 +123,7 @@ def current_life(
     )  # fmt: skip
 
 
-def recording_of(
-    machine: Machine, *, meter_key: str, start: datetime, end: datetime
-) -> Recording:
+def recording_of(machine: Machine, *, meter_key: str, start: datetime, end: datetime) -> Recording:
     """Read everything the devices of a machine reported in [start, end)."""
     parts = []
     for device in telemetry_selectors.devices_of([machine.pk]):

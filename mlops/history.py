@@ -163,4 +163,3 @@ def natural_step(usages: Sequence[FloatArray], *, is_metered: bool) -> float:
         return float(np.median(increments)) if len(increments) else 1.0
     typical = float(np.median([usage[-1] for usage in usages if len(usage)] or [0.0]))
     return min(1.0, preferred(typical / 150.0)) if typical > 0 else 1.0
-

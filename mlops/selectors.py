@@ -28,9 +28,7 @@ def model_versions(kind: str = Kind.REMAINING_LIFE) -> QuerySet[ModelVersion]:
     return rows.order_by("-created_at", "-version", "pk")
 
 
-def champion(
-    *, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE
-) -> ModelVersion | None:
+def champion(*, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE) -> ModelVersion | None:
     """Return the version in service, or None."""
     return (
         model_versions(kind)
@@ -39,9 +37,7 @@ def champion(
     )
 
 
-def serving_order(
-    *, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE
-) -> list[ModelVersion]:
+def serving_order(*, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE) -> list[ModelVersion]:
     """Return the champion, then older versions to fall back on, newest first."""
     rows = list(
         ModelVersion.objects.filter(kind=kind, machine_type_id=machine_type_id).order_by(

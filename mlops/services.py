@@ -117,9 +117,7 @@ def _put_into_service(
     rows = ModelVersion.objects.filter(kind=Kind.REMAINING_LIFE, machine_type=machine_type)
     newest = rows.order_by("-version").first()
     number = newest.version + 1 if newest else 1
-    identity = Identity(
-        current_schema(), Kind.REMAINING_LIFE.value, str(machine_type.pk), number
-    )
+    identity = Identity(current_schema(), Kind.REMAINING_LIFE.value, str(machine_type.pk), number)
     blob = artifacts.seal(pack(training.model), identity=identity, key=settings.ARTIFACT_KEY)
     digest = artifacts.digest(blob)
     key = names.object_key(

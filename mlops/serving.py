@@ -100,9 +100,7 @@ def load(version: ModelVersion) -> tuple[RulModel, OnnxModel]:
 
 def identity_of(version: ModelVersion) -> Identity:
     """Return what the artifact of a version must be signed for, inside its factory."""
-    return Identity(
-        current_schema(), version.kind, str(version.machine_type_id), version.version
-    )
+    return Identity(current_schema(), version.kind, str(version.machine_type_id), version.version)
 
 
 def _session(serialised: bytes) -> OnnxModel:

@@ -74,7 +74,7 @@ class TypeModel(APIView):
     def get(self, request: Request, machine_type_id: UUID) -> Response:
         """Return the model in service and whether the history supports training."""
         machine_type = get_object_or_404(MachineType, pk=machine_type_id)
-        answer = {
+        answer: dict[str, object] = {
             "readiness": selectors.readiness(machine_type),
             "champion": selectors.champion(machine_type_id=machine_type.pk),
         }

@@ -5,16 +5,17 @@ A new parameter in a URL, or a new task, needs an entry here: without one the su
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.utils import timezone
 
 from billing import services as billing_services
 from billing.models import Invoice
+from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
 from telemetry.models import Device, Latest, Signal, SignalKey
-from tenants import credentials
-from tenants.models import Credential, Factory, Invitation, Membership
+from tenants.models import Credential, Factory, Membership
 
 
 def machine_id(_factory: Factory) -> str:
@@ -67,11 +68,24 @@ def credential_id(factory: Factory) -> int:
     return Credential.objects.filter(factory=factory, kind="device").latest("pk").pk
 
 
+def machine_type_id(factory: Factory) -> str:
+    return str(selectors.machine(UUID(machine_id(factory))).machine_type_id)
+
+
+def version_id(factory: Factory) -> str:
+    version = ModelVersion.objects.create(
+        kind=Kind.REMAINING_LIFE, machine_type_id=machine_type_id(factory), version=1,
+        job_id=uuid4(), artifact_key="-", digest="-", unit="h", created_at=timezone.now(),
+    )  # fmt: skip
+    return str(version.pk)
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "credential_id": credential_id,
     "device_id": device_id,
     "machine_id": machine_id,
+    "machine_type_id": machine_type_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
     "signal_id": signal_id,
@@ -79,8 +93,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 # Task -> the arguments with which it would touch something of acme.
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
+    "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
+    "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
+    "mlops.train_rul": lambda factory: {"machine_type_id": machine_type_id(factory)},
 }
-
-# Routes whose address names nothing of a factory, on a factory's host: what they show is decided
-# by the host alone, and a stranger meets 404 there (tested for each).
-__all__ = ["PATH_PARAMETERS", "TASK_ARGUMENTS", "Invitation", "credentials"]

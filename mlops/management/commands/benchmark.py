@@ -1,0 +1,120 @@
+"""Measure the product's own models on data sets in folders.
+
+python manage.py benchmark maintenance --data ../shared/data/cmapss --json figures.json
+"""
+
+import json
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.core.management.base import BaseCommand, CommandError
+
+from mlops import artifacts, trees
+from mlops.artifacts import Identity
+from mlops.maintenance import evaluation, rul, run_to_failure
+from mlops.maintenance.packing import pack, unpack
+from mlops.maintenance.run_to_failure import RunToFailure
+
+PUBLISHED_AS = "published (capped RMSE / NASA score; conventions differ, see the module)"
+
+
+class Command(BaseCommand):
+    help = "Train and test the product's models on a folder of data, beside published figures."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=["maintenance"])
+        parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+        parser.add_argument("--json", type=Path, help="also write the figures to this file")
+        parser.add_argument(
+            "--cap", default=str(evaluation.CONVENTIONAL_CAP), metavar="STEPS|auto",
+            help="horizon of training and capped figures (default: the literature's 125)",
+        )  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        cap = _cap(options["cap"])
+        metrics: dict[str, dict[str, float]] = {}
+        try:
+            for data in run_to_failure.read_all(options["data"]):
+                metrics[data.name] = self._maintenance(data, cap)
+        except run_to_failure.BadFolder as error:
+            raise CommandError(str(error)) from error
+        except rul.NotEnoughLives as error:
+            raise CommandError(f"{data.name}: {error}") from error
+        if options["json"]:
+            options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
+
+    def _maintenance(self, data: RunToFailure, cap: float | None) -> dict[str, float]:
+        started = time.monotonic()
+        training = rul.train(data.train, signals=data.signals, cap=cap)
+        train_s = time.monotonic() - started
+        model = _through_storage(training.model)
+        figures = measure(model, data, cap=cap or model.cap)
+        figures |= {"train_s": round(train_s, 1), "cap": model.cap}
+        figures["n_regimes"] = float(len(model.spec.standardiser.regimes))
+        self._print(data.name, figures, training)
+        return figures
+
+    def _print(self, name: str, figures: dict[str, float], training: rul.Training) -> None:
+        out = self.stdout.write
+        out(f"{name}: horizon {figures['cap']:g} steps")
+        out(
+            f"  RMSE {figures['rmse_capped']:.2f} (truth capped), "
+            f"{figures['rmse_uncapped']:.2f} (truth as it is); "
+            f"NASA score {figures['nasa_score']:.0f} / {figures['nasa_score_uncapped']:.0f}"
+        )
+        out(
+            f"  intervals cover {figures['coverage_80']:.0%} (80 %), "
+            f"{figures['coverage_90']:.0%} (90 %); regimes {figures['n_regimes']:.0f}; "
+            f"trained in {figures['train_s']:.0f} s"
+        )
+        out(
+            f"  on training units never seen: RMSE {training.metrics['rmse_capped']:.2f} over "
+            f"whole lives (by age alone {training.metrics['rmse_by_age_alone']:.2f})"
+        )
+        known = [
+            f"{method} {results[name][0]} / {results[name][1]:g}"
+            for method, results in evaluation.PUBLISHED.items()
+            if name in results
+        ]
+        if known:
+            out(f"  {PUBLISHED_AS}: {', '.join(known)}")
+
+
+def _cap(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        cap = float(text)
+    except ValueError:
+        cap = 0.0
+    if not cap > 0:
+        raise CommandError("--cap: expected a number of steps above 0, or auto.")
+    return cap
+
+
+def _through_storage(model: rul.RulModel) -> rul.RulModel:
+    """Seal and open the model as serving does: what is measured is what would be served."""
+    identity = Identity("benchmark", "remaining_life", "benchmark", 1)
+    key = "benchmark"
+    return unpack(
+        artifacts.open_sealed(
+            artifacts.seal(pack(model), identity=identity, key=key), identity=identity, key=key
+        )
+    )
+
+
+def measure(model: rul.RulModel, data: RunToFailure, *, cap: float) -> dict[str, float]:
+    """Forecast every test unit from its last row and compare with what was left."""
+    onnx = trees.OnnxModel(model.serialised)
+    forecasts = [model.forecast(life, onnx) for life in data.test]
+    predicted = np.array([forecast.rul for forecast in forecasts])
+    figures: dict[str, float] = {}
+    for level in rul.REPORTED_LEVELS:
+        ends = np.array([forecast.intervals[level] for forecast in forecasts])
+        figures |= evaluation.report(
+            data.left, predicted, ends[:, 0], ends[:, 1], level=level, cap=cap
+        )
+    return {name: round(value, 4) for name, value in figures.items()}
