@@ -467,5 +467,11 @@ def _gateway(api_key: str, api_base: str) -> StripeGateway:
 
 
 def gateway() -> StripeGateway:
-    """Return the gateway that the settings describe (one a process)."""
+    """Return the gateway that the settings describe (one a process).
+
+    Raises:
+        StripeAway: this installation has no key for Stripe; what is to be told it waits.
+    """
+    if not settings.STRIPE_API_KEY:
+        raise StripeAway("STRIPE_API_KEY is not set")
     return _gateway(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE)

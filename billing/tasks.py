@@ -87,8 +87,16 @@ def reconcile(**_kwargs: Any) -> None:
 
 @public_task("billing.sync_account")
 def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
-    """Compare an account with Stripe; log what a lost event had left out of date."""
+    """Compare an account with Stripe: repair the mirrors, and say where the usage differs."""
     n_repaired = services.sync_account(account_id=account_id)
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
+    for found in services.usage_differences(account_id=account_id):
+        log.error(
+            "billing.usage.differs",
+            account=account_id,
+            meter=found.event_name,
+            ledger=found.ledger,
+            stripe=found.stripe,
+        )
     return {"n_differences": n_repaired}

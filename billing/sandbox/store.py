@@ -53,6 +53,8 @@ class Store:
             folder / "stripe.sqlite3", check_same_thread=False, isolation_level=None
         )
         self._db.execute("PRAGMA journal_mode=WAL")
+        # Survives a killed process; only a crash of the machine may cost the last moments.
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
 
     @contextmanager

@@ -5,6 +5,7 @@ from billing.services.clocks import run_clock
 from billing.services.inbox import apply_event, receive, replay_event
 from billing.services.ledger import roll_up
 from billing.services.mirror import sync_account
+from billing.services.reconciling import UsageDifference, usage_differences
 from billing.services.reporting import Reported, report_usage
 from billing.services.subscriptions import (
     AlreadySubscribed,
@@ -19,6 +20,7 @@ __all__ = [
     "AlreadySubscribed",
     "NotSubscribed",
     "Reported",
+    "UsageDifference",
     "account_for",
     "apply_event",
     "apply_next_plan",
@@ -33,5 +35,6 @@ __all__ = [
     "run_clock",
     "start_subscription",
     "sync_account",
+    "usage_differences",
     "use_card",
 ]

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from billing.catalogue import STRIPE_METERS
@@ -79,16 +78,22 @@ def _send_batch(account: BillingAccount, *, at: datetime) -> tuple[int, int]:
             .select_related("entry")
             .order_by("entry_id")[:BATCH]
         )
+        tried = []
         for row in rows:
+            tried.append(row)
+            row.n_attempts += 1
             try:
-                n_sent += _send(stripe, locked, subscription, row, at=at)
+                _send(stripe, locked, subscription, row, at=at)
+                n_sent += 1
             except StripeRefused as refusal:
-                _mark(row, state=LedgerDelivery.State.REFUSED, error=str(refusal)[:300])
+                row.state, row.error = LedgerDelivery.State.REFUSED, str(refusal)[:300]
                 n_refused += 1
             except StripeAway as error:
-                _mark(row, error=str(error)[:300])
-                away = error
+                row.error, away = str(error)[:300], error
                 break
+        LedgerDelivery.objects.bulk_update(
+            tried, ["state", "counted_at", "sent_at", "n_attempts", "error"]
+        )
     if away is not None:
         raise away
     return n_sent, n_refused
@@ -101,7 +106,7 @@ def _send(
     row: LedgerDelivery,
     *,
     at: datetime,
-) -> int:
+) -> None:
     entry = row.entry
     meter = STRIPE_METERS[Meter(entry.meter)]
     if row.counted_at is None:
@@ -116,11 +121,4 @@ def _send(
     )
     if not is_new:
         log.info("billing.usage.known", identifier=entry.identifier)
-    _mark(row, state=LedgerDelivery.State.SENT, error="", sent_at=at)
-    return 1
-
-
-def _mark(row: LedgerDelivery, **fields: object) -> None:
-    LedgerDelivery.objects.filter(pk=row.pk).update(
-        counted_at=row.counted_at, n_attempts=F("n_attempts") + 1, **fields
-    )
+    row.state, row.error, row.sent_at = LedgerDelivery.State.SENT, "", at

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -90,10 +91,14 @@ def wire() -> contract.CheckedSession:
 
 @pytest.fixture
 def stripe(
-    standin: Standin, wire: contract.CheckedSession, monkeypatch: pytest.MonkeyPatch
+    standin: Standin,
+    wire: contract.CheckedSession,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
 ) -> StripeGateway:
     """The gateway that the services get: to the stand-in, without the library's own retries."""
     gateway = StripeGateway(api_key=API_KEY, api_base=standin.url, max_retries=0, session=wire)
+    settings.STRIPE_API_KEY = API_KEY
     monkeypatch.setattr(gateways, "_gateway", lambda _key, _base: gateway)
     return gateway
 

@@ -285,3 +285,27 @@ def test_the_page_adds_up_and_shows_the_month_before(acme, started, readings):
     assert s.so_far_minor == 5800 + 8 * 25
     assert s.forecast_minor == 5800 + 50 * 25
     assert [d.on.day for d in s.daily] == list(range(1, 17))
+
+
+def test_ledger_and_stripe_are_compared_and_a_difference_is_named(acme, started, readings, stripe):
+    readings.add("machine:a", OCT_10, 10)
+    services.run_clock(factory=acme, until=OCT_10 + 5 * HOUR)
+    account = services.account_for(acme)
+    assert services.usage_differences(account_id=str(account.pk)) == []
+
+    stripe.report_usage(
+        identifier=f"by-hand-{account.pk}", event_name="takt_active_machines",
+        customer_id=account.stripe_customer_id or "", quantity=1, at=OCT_10,
+    )  # fmt: skip
+
+    (found,) = services.usage_differences(account_id=str(account.pk))
+    assert (found.event_name, found.ledger, found.stripe) == ("takt_active_machines", 1, 2)
+
+
+def test_without_a_key_for_stripe_everything_waits_and_nothing_breaks(acme, readings, settings):
+    settings.STRIPE_API_KEY = ""
+    subscription = services.start_subscription(factory=acme, plan="workshop", by=None)
+
+    with pytest.raises(StripeAway, match="STRIPE_API_KEY"):
+        services.open_subscription(subscription_id=str(subscription.pk))
+    assert services.report_usage(factory=acme).n_sent == 0
