@@ -16,6 +16,7 @@ SLOW_AFTER = timedelta(minutes=15)
 SLOW_BELOW = 0.8
 SILENT_AFTER = timedelta(minutes=5)
 IDLE_AFTER = timedelta(minutes=30)
+NEAR_SHARE = 0.2  # of a life left: time to plan the repair
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Outlook:
 
     Attributes:
         low, high: the interval that holds the truth with probability `level`.
-        share_left: of a usual life, by the upper end; None where no life is known.
+        share_left: of the whole life, by the best estimate.
     """
 
     machine_id: UUID
@@ -55,7 +56,7 @@ class Outlook:
     unit: str
     level: float
     made_at: datetime
-    is_near: bool
+    share_left: float
 
 
 def rows(
@@ -63,7 +64,7 @@ def rows(
 ) -> list[AttentionRow]:
     """Name what needs a person, the worst and oldest first."""
     found = [row for tile in tiles if (row := _of_tile(tile, frame)) is not None]
-    found += [_of_outlook(outlook) for outlook in outlooks if outlook.is_near]
+    found += [_of_outlook(outlook) for outlook in outlooks if outlook.share_left <= NEAR_SHARE]
     found.sort(key=lambda row: (row.severity, row.since or frame.now, row.subject))
     return found
 

@@ -17,6 +17,7 @@ from analytics.kpis import ShiftSums
 from analytics.readings import MachineReadings, instant, milliseconds, readings_of
 from analytics.states import State, StateInterval, state_intervals
 from analytics.tiles import Frame, MachineTile, Segment, Subject, tile
+from mlops import selectors as mlops_selectors
 from production import selectors as production_selectors
 from production.models import Machine
 from tenants.context import current_factory
@@ -238,7 +239,29 @@ def _program(readings: MachineReadings) -> str:
 
 
 def _outlooks(machines: Sequence[Machine]) -> list[Outlook]:
-    return []
+    """Return what the models say of each machine; one without a prediction is left out."""
+    predictions = mlops_selectors.latest_predictions([machine.pk for machine in machines])
+    out = []
+    for machine in machines:
+        found = predictions.get(machine.pk)
+        if found is None or found.state != found.State.OK or found.is_open_ended:
+            continue
+        rul, low, high = found.rul or 0.0, found.rul_low or 0.0, found.rul_high or 0.0
+        whole = (found.usage_at or 0.0) + rul
+        out.append(
+            Outlook(
+                machine_id=machine.pk,
+                name=machine.name,
+                component=machine.machine_type.component,
+                low=low,
+                high=high,
+                unit=found.unit,
+                level=found.level,
+                made_at=found.made_at,
+                share_left=rul / whole if whole > 0 else 0.0,
+            )
+        )
+    return out
 
 
 def _figures(

@@ -148,6 +148,10 @@ class SimulatedMachine:
             columns[signal.key] = np.round(values, signal.decimals).tolist()
         return Readings(times_ms, columns)
 
+    def rows(self, times_ms: noise.IntArray) -> list[dict[str, Any]]:
+        """Measure at the given times, in the form in which devices post it."""
+        return self.readings(times_ms).rows()
+
     def _moments(self, signal: SignalSpec, times_ms: noise.IntArray) -> noise.IntArray:
         """A sticking sensor repeats what it said when it began to stick."""
         if signal.key != self.spec.sticking_signal:

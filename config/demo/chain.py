@@ -1,0 +1,290 @@
+"""The chain, link by link: sign-up, device, telemetry, model, prediction, usage, invoice."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.utils import timezone
+
+from billing import selectors as billing_selectors
+from config.demo import founding, history, learning, money
+from config.demo.diary import Diary, FactoryEntry
+from config.demo.founding import Founded
+from config.demo.gateway import Tally
+from config.demo.live import LiveMachine
+from config.demo.machines import FACTORIES, FactorySpec
+from config.demo.report import LinkFailed, Report
+from config.demo.simulator import Breakdown, SimulatedMachine, simulate
+from mlops import selectors as mlops_selectors
+from telemetry import selectors as telemetry_selectors
+from tenants.context import factory_context
+from tenants.models import Role
+
+SEED = 7
+# How far ahead a plan is drawn; a demonstration that runs longer draws again at its next start.
+AHEAD = timedelta(days=14)
+# A demonstration that was off for longer leaves the time before this as it was: without data.
+FILL_AT_MOST = timedelta(days=7)
+
+
+@dataclass
+class Part:
+    """One factory of the demonstration, founded, with its simulated machines."""
+
+    spec: FactorySpec
+    founded: Founded
+    machines: list[SimulatedMachine]
+
+    @property
+    def start(self) -> datetime:
+        return datetime.fromtimestamp(self.machines[0].start, UTC)
+
+    def machine_ids(self, type_codes: tuple[str, ...]) -> list[UUID]:
+        return [
+            self.founded.machines[m.name] for m in self.machines if m.spec.type.code in type_codes
+        ]
+
+
+@dataclass
+class Chain:
+    """Runs the links against a started installation."""
+
+    diary: Diary
+    report: Report
+    base_url: str
+    ca_file: Path
+    days: float
+    retrain: bool
+
+    def run(self) -> list[Part]:
+        """Bring both factories from nothing, or from where they were left, to a paid invoice.
+
+        Raises:
+            LinkFailed: names the first link that did not hold.
+        """
+        parts = self.found()
+        self.post(parts)
+        self.learn(parts)
+        self.bill(parts)
+        return parts
+
+    # -- sign-up, device -------------------------------------------------------------------------
+    def found(self) -> list[Part]:
+        parts, took = [], []
+        for spec in FACTORIES:
+            entry = self.diary.factories.setdefault(
+                spec.stem, FactoryEntry(spec.name, spec.stem, "")
+            )
+            with self.report.link("sign-up"):
+                people = founding.found_people(spec, entry)
+                began = time.monotonic()
+                factory, is_new = founding.found_factory(spec, entry, people)
+                took.append(
+                    f"{spec.name} {'made' if is_new else 'found'} in "
+                    f"{time.monotonic() - began:.1f} s"
+                )
+            with self.report.link("device"):
+                founded = founding.found_plant(
+                    spec, entry, factory, people[Role.OWNER], days=self.days
+                )
+            parts.append(Part(spec, founded, self._simulate(spec, founded)))
+            self.diary.write()
+        self.report.hold("sign-up", ", ".join(took))
+        n_devices = sum(len(part.founded.devices) for part in parts)
+        self.report.hold("device", f"{n_devices} machines, each with a device and its own token")
+        return parts
+
+    def _simulate(self, spec: FactorySpec, founded: Founded) -> list[SimulatedMachine]:
+        until = (timezone.now() + AHEAD).timestamp()
+        return simulate(spec, seed=SEED, anchor=founded.anchor, days=self.days, until=until)
+
+    # -- telemetry -------------------------------------------------------------------------------
+    def post(self, parts: list[Part]) -> None:
+        with self.report.link("telemetry"):
+            before = sum(_n_stored(part) for part in parts)
+            began = time.monotonic()
+            uploads = [upload for part in parts for upload in _uploads(part)]
+            tally = history.post_all(
+                uploads, base_url=self.base_url, ca_file=self.ca_file, report=self.report,
+                what="readings posted",
+            )  # fmt: skip
+            took_s = time.monotonic() - began
+            n_new = sum(_n_stored(part) for part in parts) - before
+            if n_new != tally.n_stored or tally.n_refused:
+                raise LinkFailed(
+                    "telemetry",
+                    f"{tally.n_stored} readings were acknowledged, {n_new} are in the database, "
+                    f"refused: {tally.refusals or 'none'}",
+                )
+        self.report.hold("telemetry", _posted(tally, took_s))
+
+    # -- model, prediction -----------------------------------------------------------------------
+    def learn(self, parts: list[Part]) -> None:
+        figures, predicted = [], []
+        for part in parts:
+            with factory_context(part.founded.factory):
+                figures += self._model(part)
+                predicted += self._predict(part)
+        self.report.hold("model", "; ".join(figures))
+        self.report.hold("prediction", "; ".join(predicted))
+
+    def _model(self, part: Part) -> list[str]:
+        with self.report.link("model"):
+            now = timezone.now().timestamp()
+            learning.record_missing(
+                {
+                    part.founded.machines[m.name]: (m.spec.type, m.breakdowns(until=now))
+                    for m in part.machines
+                }
+            )
+            names = sorted({
+                m.spec.type.name for m in part.machines
+                if m.spec.type.code in part.spec.trained_types
+            })  # fmt: skip
+            untrained = [name for name in names if self.retrain or not learning.has_model(name)]
+            learning.train(untrained, by=part.founded.owner, report=self.report)
+            return learning.in_service(names)
+
+    def _predict(self, part: Part) -> list[str]:
+        with self.report.link("prediction"):
+            ids = part.machine_ids(part.spec.trained_types)
+            learning.score(ids, at=timezone.now())
+            found = mlops_selectors.latest_predictions(ids)
+            good = [p for p in found.values() if p.state == "ok"]
+            if not good:
+                raise LinkFailed("prediction", f"none of {len(ids)} machines of {part.spec.name}")
+            nearest = min(good, key=lambda p: p.rul or 0.0)
+            name = next(n for n, pk in part.founded.machines.items() if pk == nearest.machine_id)
+            return [
+                f"{len(good)} of {len(ids)} at {part.spec.name}, first {name}: "
+                f"{nearest.rul_low:.0f} to {nearest.rul_high:.0f} {nearest.unit}"
+            ]
+
+    # -- usage, invoice --------------------------------------------------------------------------
+    def bill(self, parts: list[Part]) -> None:
+        used, invoiced = [], []
+        for part in parts:
+            factory, now = part.founded.factory, timezone.now()
+            with self.report.link("usage"):
+                self.report.progress(f"counting the usage of {part.spec.name}")
+                money.subscribe(
+                    factory, plan=part.spec.plan, owner=part.founded.owner,
+                    since=part.start - timedelta(minutes=1),
+                )  # fmt: skip
+            with self.report.link("invoice"):
+                money.live_through(factory, until=now)
+                invoiced.append(_invoiced(part))
+            with self.report.link("usage"):
+                founding.open_the_gates(factory)
+                used.append(_used(part, now))
+        self.report.hold("usage", "; ".join(used))
+        self.report.hold("invoice", "; ".join(invoiced))
+
+    # -- and on ----------------------------------------------------------------------------------
+    def live(self, parts: list[Part]) -> list[LiveMachine]:
+        """Pick up each machine where its posted readings end."""
+        out: list[LiveMachine] = []
+        for part in parts:
+            with factory_context(part.founded.factory):
+                posted = _posted_until_ms(part)
+            out += [
+                LiveMachine(
+                    machine=machine,
+                    machine_id=part.founded.machines[machine.name],
+                    token=part.founded.entry.tokens[machine.name],
+                    sent_until_ms=posted[machine.name],
+                )
+                for machine in part.machines
+            ]
+        return out
+
+    def recorder(self, parts: list[Part]) -> Callable[[UUID, Breakdown], None]:
+        """Return what writes a breakdown down in the factory whose machine broke."""
+        places = {
+            part.founded.machines[machine.name]: (part.founded.factory, machine.spec.type)
+            for part in parts
+            for machine in part.machines
+        }
+
+        def record(machine_id: UUID, breakdown: Breakdown) -> None:
+            factory, spec = places[machine_id]
+            with factory_context(factory):
+                learning.record_breakdown(machine_id, spec, breakdown)
+
+        return record
+
+
+def _n_stored(part: Part) -> int:
+    """Count what the database holds of the part's devices, hour by hour."""
+    with factory_context(part.founded.factory):
+        return sum(
+            hour.n_readings
+            for hour in telemetry_selectors.usage_by_hour(
+                start=part.start - timedelta(days=1), end=timezone.now() + timedelta(days=1)
+            )
+        )
+
+
+def _posted_until_ms(part: Part) -> dict[str, int]:
+    """Say up to when each machine's readings are stored; its story's start where none is."""
+    latest = telemetry_selectors.latest_values(part.founded.devices.values())
+    out = {}
+    for machine in part.machines:
+        known = latest.get(part.founded.devices[machine.name])
+        posted_at = known.ts if known is not None else None
+        out[machine.name] = (
+            round(posted_at.timestamp() * 1000)
+            if posted_at is not None
+            else int(machine.start * 1000) - history.MINUTE_MS
+        )
+    return out
+
+
+def _uploads(part: Part) -> list[history.Upload]:
+    now_ms = int(timezone.now().timestamp() * 1000)
+    with factory_context(part.founded.factory):
+        posted = _posted_until_ms(part)
+    oldest_ms = now_ms - int(FILL_AT_MOST.total_seconds() * 1000)
+    uploads = []
+    for machine in part.machines:
+        after_ms = posted[machine.name]
+        if after_ms >= machine.start * 1000:
+            after_ms = max(after_ms, oldest_ms)
+        times = history.history_times(machine, after_ms=after_ms, now_ms=now_ms)
+        token = part.founded.entry.tokens[machine.name]
+        uploads.append(history.Upload(token, times, machine.rows))
+    return uploads
+
+
+def _posted(tally: Tally, took_s: float) -> str:
+    rate = tally.n_sent / max(took_s, 0.001)
+    text = (
+        f"{tally.n_sent:,} readings over HTTPS in {took_s:.0f} s ({rate:,.0f} a second), "
+        f"{tally.n_stored:,} stored"
+    )
+    if tally.n_duplicates:
+        text += f", {tally.n_duplicates:,} known already"
+    return text
+
+
+def _used(part: Part, at: datetime) -> str:
+    summary = billing_selectors.usage_summary(part.founded.factory, at)
+    used = ", ".join(f"{meter.used:,} {meter.label.lower()}" for meter in summary.meters)
+    return f"{part.spec.name}: {used}, {_amount(summary.so_far_minor, summary.currency)} so far"
+
+
+def _invoiced(part: Part) -> str:
+    invoices = list(billing_selectors.invoices(part.founded.factory))
+    real = [invoice for invoice in invoices if invoice.total > 0]
+    if not real:
+        raise LinkFailed("invoice", f"{part.spec.name} has no invoice with an amount")
+    newest = real[0]
+    total = _amount(newest.total, newest.currency)
+    return f"{part.spec.name}: {newest.number or newest.stripe_id} {total}, {newest.status}"
+
+
+def _amount(minor: int, currency: str) -> str:
+    return f"{minor / 100:,.2f} {currency.upper()}"

@@ -1,0 +1,125 @@
+"""Failures, models and predictions of the demonstration, the way customers get them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from config.demo.machines import TypeSpec
+from config.demo.report import LinkFailed, Report
+from config.demo.simulator import Breakdown
+from mlops import selectors as mlops_selectors
+from mlops import services as mlops_services
+from production import selectors as production_selectors
+from production import services as production_services
+from production.models import Failure
+from tenants.models import Job, User
+
+TRAINING_TIMEOUT_S = 240.0
+_MECHANISMS = {
+    "vibration": Failure.Mechanism.MECHANICAL,
+    "overheating": Failure.Mechanism.MECHANICAL,
+    "breakdown": Failure.Mechanism.MATERIAL,
+    "leak": Failure.Mechanism.MATERIAL,
+    "low_output": Failure.Mechanism.MECHANICAL,
+}
+SOURCE = "maintenance log"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training job that ended well: which type, what it reported, how long it took."""
+
+    type_name: str
+    result: Mapping[str, Any]
+    took_s: float
+
+
+def record_breakdown(machine_id: UUID, spec: TypeSpec, breakdown: Breakdown) -> None:
+    """Write a breakdown down as maintenance would, with the four fields of ISO 14224."""
+    production_services.record_failure(
+        machine_id=machine_id,
+        failed_at=breakdown.failed_at,
+        restored_at=breakdown.restored_at,
+        mode=spec.failure_mode,
+        mechanism=_MECHANISMS[spec.failure_mode],
+        cause=Failure.Cause.OPERATION,
+        component=spec.component,
+        note=spec.failure_note,
+        source=SOURCE,
+    )
+
+
+def record_missing(
+    breakdowns: Mapping[UUID, tuple[TypeSpec, Iterable[Breakdown]]],
+) -> int:
+    """Record the breakdowns that are not in the database yet; return how many these were."""
+    known = {
+        (failure.machine_id, failure.failed_at)
+        for failure in production_selectors.failures(list(breakdowns))
+    }
+    n_new = 0
+    for machine_id, (spec, happened) in breakdowns.items():
+        for breakdown in happened:
+            if (machine_id, breakdown.failed_at) not in known:
+                record_breakdown(machine_id, spec, breakdown)
+                n_new += 1
+    return n_new
+
+
+def train(type_names: Iterable[str], *, by: User, report: Report) -> list[Trained]:
+    """Have the worker train one model a machine type, and wait for all of them.
+
+    Raises:
+        LinkFailed: a training was refused or failed; its own words are given.
+    """
+    ids = {t.name: t.pk for t in production_selectors.machine_types()}
+    started = time.monotonic()
+    waiting: dict[str, Job] = {}
+    for name in type_names:
+        try:
+            waiting[name] = mlops_services.request_training(machine_type_id=ids[name], by=by)
+        except mlops_services.NotReady as refusal:
+            raise LinkFailed("model", f"{name}: {refusal}") from refusal
+    done: list[Trained] = []
+    said: dict[str, str] = {}
+    while waiting:
+        if time.monotonic() - started > TRAINING_TIMEOUT_S:
+            raise LinkFailed("model", f"training of {', '.join(waiting)} took too long")
+        for name, job in list(waiting.items()):
+            job.refresh_from_db()
+            if job.state == Job.State.DONE:
+                done.append(Trained(name, job.result or {}, time.monotonic() - started))
+                del waiting[name]
+            elif job.state in {Job.State.FAILED, Job.State.DEAD}:
+                raise LinkFailed("model", f"{name}: {job.message or job.error}")
+            elif job.message and said.get(name) != job.message:
+                said[name] = job.message
+                report.progress(f"{name}: {job.message}")
+        time.sleep(0.2)
+    return done
+
+
+def has_model(type_name: str) -> bool:
+    """Say whether a machine type has a model in service."""
+    kind = next(t for t in production_selectors.machine_types() if t.name == type_name)
+    return mlops_selectors.champion(machine_type_id=kind.pk) is not None
+
+
+def in_service(type_names: Iterable[str]) -> list[str]:
+    """Describe the model in service of each machine type."""
+    out = []
+    for kind in production_selectors.machine_types():
+        version = mlops_selectors.champion(machine_type_id=kind.pk)
+        if kind.name not in set(type_names) or version is None:
+            continue
+        n_lives, took_s = version.trained_on.get("n_lives"), version.parameters.get("took_s")
+        out.append(f"{kind.name} {version.version} from {n_lives} lives in {took_s} s")
+    return out
+
+
+def score(machine_ids: Iterable[UUID], *, at: datetime) -> None:
+    """Predict the remaining life of machines as of `at`."""
+    mlops_services.score_machines(machine_ids=list(machine_ids), at=at)

@@ -1,0 +1,102 @@
+"""Go on living: every few seconds each machine says how it is, until somebody stops it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+
+from config.demo import history
+from config.demo.gateway import Gateway, Unreachable
+from config.demo.noise import IntArray
+from config.demo.report import Report
+from config.demo.simulator import Breakdown, SimulatedMachine
+
+EVERY_S = 5
+# After a longer pause the missing time is filled in minutes, as the history was.
+FILL_IN_MINUTES_AFTER_S = 600
+FAILURES_EVERY_S = 60
+
+
+@dataclass
+class LiveMachine:
+    """A machine with its token, and up to when its readings were taken in."""
+
+    machine: SimulatedMachine
+    machine_id: UUID
+    token: str
+    sent_until_ms: int
+
+    def due(self, *, now_ms: int) -> IntArray:
+        """Choose the times to post now: none while its gateway is offline, all of them after."""
+        step_ms = EVERY_S * 1000
+        gap_ms = now_ms - self.sent_until_ms
+        if gap_ms > FILL_IN_MINUTES_AFTER_S * 1000:
+            step_ms = history.MINUTE_MS
+        return np.sort(
+            history.history_times(
+                self.machine, after_ms=self.sent_until_ms, now_ms=now_ms + 1, step_ms=step_ms
+            )
+        )
+
+
+def go_on(
+    machines: Sequence[LiveMachine],
+    *,
+    base_url: str,
+    ca_file: Path,
+    stop: threading.Event,
+    record: Callable[[UUID, Breakdown], None],
+    report: Report,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Post live readings and record breakdowns as they happen, until `stop` is set."""
+    known = {live.machine_id: _failed(live, until=clock()) for live in machines}
+    looked_at = clock()
+    with Gateway(base_url=base_url, ca_file=ca_file) as gateway:
+        while not stop.is_set():
+            now = clock()
+            for live in machines:
+                if stop.is_set():
+                    return
+                try:
+                    _post_due(live, gateway, now_ms=int(now * 1000))
+                except Unreachable as error:
+                    # The installation restarts what has died: keep the readings, try again.
+                    report.progress(f"{live.machine.name} keeps its readings for now: {error}")
+            if now - looked_at >= FAILURES_EVERY_S:
+                looked_at = now
+                _record_new(machines, known, until=now, record=record)
+            stop.wait(max(EVERY_S - (clock() - now), 0.2))
+
+
+def _post_due(live: LiveMachine, gateway: Gateway, *, now_ms: int) -> None:
+    times = live.due(now_ms=now_ms)
+    for begin in range(0, len(times), 500):
+        part = times[begin : begin + 500]
+        gateway.post(live.machine.readings(part).rows(), token=live.token)
+        live.sent_until_ms = int(part[-1])
+
+
+def _failed(live: LiveMachine, *, until: float) -> set[datetime]:
+    return {b.failed_at for b in live.machine.breakdowns(until=until) if b.restored_at}
+
+
+def _record_new(
+    machines: Sequence[LiveMachine],
+    known: dict[UUID, set[datetime]],
+    *,
+    until: float,
+    record: Callable[[UUID, Breakdown], None],
+) -> None:
+    """Record what was repaired meanwhile: the record names both ends of the failure."""
+    for live in machines:
+        for breakdown in live.machine.breakdowns(until=until):
+            is_new = breakdown.failed_at not in known[live.machine_id]
+            if breakdown.restored_at is not None and is_new:
+                record(live.machine_id, breakdown)
+                known[live.machine_id].add(breakdown.failed_at)
