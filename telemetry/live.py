@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import structlog
@@ -113,7 +113,9 @@ def _hub() -> Hub:
     return _hubs[loop]
 
 
-async def events(channel: str, *, device_ids: frozenset[int] = frozenset()) -> AsyncIterator[bytes]:
+async def events(
+    channel: str, *, device_ids: frozenset[int] = frozenset()
+) -> AsyncGenerator[bytes, None]:
     """Yield the events of one page: readings as they come, a heartbeat where there are none."""
     starts = tuple(b'{"device_id":%d,' % device_id for device_id in device_ids)
     ends_at = time.monotonic() + LIFETIME_S

@@ -182,11 +182,10 @@ class IngestApp:
 
     @staticmethod
     def _check_rate(device: Device, n_readings: int) -> None:
+        now = time.monotonic()
         for bucket, whose in ((device.bucket, "device"), (device.factory.bucket, "factory")):
-            if bucket is None:
-                continue
-            wait_s = bucket.take(max(1, n_readings))
-            if wait_s:
+            wait_s = 0.0 if bucket is None else bucket.take(n_readings or 1, now)
+            if bucket is not None and wait_s:
                 raise too_fast(
                     f"The {whose} sends more than {bucket.rate:g} readings a second.",
                     retry_after_s=wait_s,

@@ -106,10 +106,13 @@ class Credentials:
 
     def _is_own_host(self, factory: Factory, host: bytes) -> bool:
         """A factory's host takes its own devices only; every other host takes any device."""
-        name = host.decode("latin-1").lower().rsplit(":", 1)[0].removesuffix(".")
-        if not name.endswith(self._suffix):
+        if host == factory.seen_host:
             return True
-        return name.removesuffix(self._suffix) == factory.host_label
+        name = host.decode("latin-1").lower().rsplit(":", 1)[0].removesuffix(".")
+        if name.endswith(self._suffix) and name != factory.host_label + self._suffix:
+            return False
+        factory.seen_host = host
+        return True
 
     async def _ask(self, digest: bytes) -> _Known | None:
         """Ask the database once for each token, however many requests wait for the answer."""

@@ -31,6 +31,7 @@ MIN_EPOCH_MS = 100_000_000_000
 
 # From here on numpy is cheaper than a loop.
 MANY = 16
+_FIRST = range(1)
 
 
 class Reading(msgspec.Struct, gc=False):
@@ -111,10 +112,8 @@ def decode(body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | 
             envelope = _decode_object(body)
             if envelope.readings is not None:
                 readings = envelope.readings
-            elif envelope.values is not None:
-                readings = [Reading(envelope.values, envelope.ts)]
             else:
-                return None
+                return _single(envelope, now_us, server_times)
         else:
             readings = _decode_list(body)
     # ValueError: bad UTF-8 inside a string; RecursionError: nesting below an unknown field.
@@ -122,6 +121,25 @@ def decode(body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | 
         return None
     check_count(len(readings))
     return _columns(readings, now_us, server_times)
+
+
+def _single(envelope: _Envelope, now_us: int, server_times: ServerTimes) -> Decoded | None:
+    """The same as `_columns` for one reading, at a third of the cost."""
+    values = envelope.values
+    if not values:
+        return None
+    for value in values.values():
+        if type(value) is float and not -MAX_EXACT_INT < value < MAX_EXACT_INT:
+            return None
+    time_us = _time_of(envelope.ts, now_us, server_times)
+    if time_us is None or not 0 <= time_us <= now_us + limits.FUTURE_LIMIT_US:
+        return None
+    out = Decoded()
+    out.n_received = 1
+    out.indexes = _FIRST
+    out.times = [time_us]
+    out.values = [values]
+    return out
 
 
 def _columns(readings: list[Reading], now_us: int, server_times: ServerTimes) -> Decoded | None:

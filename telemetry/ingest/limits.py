@@ -1,6 +1,5 @@
 """How much one request, one device and one factory may send."""
 
-import time
 from dataclasses import dataclass
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -40,15 +39,18 @@ class TokenBucket:
         self.rate = rate
         self.burst = burst
         self._level = burst
-        self._at = time.monotonic()
+        self._at = 0.0
 
-    def take(self, n: int) -> float:
-        """Take `n` units; the answer is 0.0, or the seconds to wait when nothing was taken."""
-        now = time.monotonic()
+    def take(self, n: int, now: float) -> float:
+        """Take `n` units at monotonic time `now`.
+
+        Returns:
+            0.0, or the seconds to wait when nothing was taken.
+        """
         level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
-        if level < min(n, self.burst):
-            self._level = level
-            return max(0.05, (min(n, self.burst) - level) / self.rate)
-        self._level = level - n
-        return 0.0
+        if level >= n or level >= self.burst:
+            self._level = level - n
+            return 0.0
+        self._level = level
+        return max(0.05, (min(n, self.burst) - level) / self.rate)

@@ -83,7 +83,24 @@ async def plan(device: Device, decoded: Decoded, interner: Interner) -> Submissi
                 known = learnt if isinstance(learnt, Plan) else None
             if known is not None:
                 return _plan_uniform(device, decoded, known)
+    if len(decoded.values) == 1:
+        values = decoded.values[0]
+        known = device.plans.get((tuple(values), tuple(map(type, values.values()))))
+        if known is not None and known.is_numeric:
+            return _plan_one(device, decoded, known)
     return await _plan_mixed(device, decoded, interner)
+
+
+def _plan_one(device: Device, decoded: Decoded, known: Plan) -> Submission:
+    """Plan a single reading of numbers in a known shape: the common request."""
+    row = _row(known, {}, decoded.times[0], decoded.values[0])
+    submission = Submission(device, decoded)
+    submission.n_rows = 1
+    submission.rows = [row]
+    submission.newest = row
+    submission.newest_values = decoded.values[0]
+    submission.hours = [(row[0] // HOUR_US, 1, len(row[2]))]
+    return submission
 
 
 def _forget_when_full(device: Device) -> None:

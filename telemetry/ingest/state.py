@@ -54,6 +54,8 @@ class Factory:
     keyset_ids: dict[tuple[int, ...], int] = field(default_factory=dict)
     word_ids: dict[str, int] = field(default_factory=dict)
     bucket: TokenBucket | None = None
+    # The last Host header that was found to be right for this factory.
+    seen_host: bytes = b""
     # Readings in the writer's queue: one factory may fill only its share of it.
     n_pending: int = 0
     # Until this monotonic time the factory's commits expect repeats (see writer).

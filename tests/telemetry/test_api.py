@@ -33,7 +33,7 @@ def api(api_key):
 
 
 @pytest.fixture
-def mill(in_acme) -> Device:
+def mill(in_acme):
     return services.create_device(name="Mill 1")[0]
 
 

@@ -8,7 +8,7 @@ def test_a_member_gets_a_stream_that_is_never_cached(portal):
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
     assert answer.headers["Cache-Control"] == "no-store"
-    assert live.stream.required_permission == "telemetry.view"
+    assert vars(live.stream)["required_permission"] == "telemetry.view"
 
 
 def test_a_stranger_meets_404_and_who_is_not_signed_in_401(portal, acme, globex, client):

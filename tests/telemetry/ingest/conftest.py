@@ -14,6 +14,7 @@ from django.db import connection
 
 from telemetry import services as telemetry_services
 from telemetry.ingest.app import IngestApp
+from telemetry.models import Device
 from tenants import services
 from tenants.context import factory_context
 from tenants.models import Factory, FactoryLimits, User
@@ -40,7 +41,7 @@ class Plant:
 
     def device(self, schema: str = "mills") -> Sender:
         with self.unblock(), self.inside(schema) as factory:
-            n = telemetry_services.Device.objects.count()
+            n = Device.objects.count()
             device, token = telemetry_services.create_device(name=f"device {n}")
             return Sender(schema, factory.pk, device.pk, token)
 

@@ -15,7 +15,7 @@ from tests.telemetry.ingest.conftest import Door, Sender
 NOON = "2026-11-17T12:00:00Z"
 
 
-async def n_rows(sql, sender: Sender) -> int:
+async def n_rows(sql, sender: Sender):
     return await sql.fetchval(
         f"SELECT count(*) FROM {sender.schema}.reading_hot WHERE device_id = $1", sender.device_id
     )

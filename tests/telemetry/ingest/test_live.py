@@ -11,7 +11,7 @@ from telemetry import live
 from tests.telemetry.ingest.conftest import Door, Sender
 
 
-async def next_reading(stream) -> dict:
+async def next_reading(stream):
     async for event in stream:
         if event.startswith(b"event: reading\n"):
             return json.loads(event.partition(b"data: ")[2])
@@ -34,7 +34,7 @@ async def listen():
     for stream in opened:
         await stream.aclose()
     hub = live._hubs.pop(asyncio.get_running_loop(), None)
-    if hub is not None:
+    if hub is not None and hub._task is not None:
         hub._task.cancel()
         await asyncio.gather(hub._task, return_exceptions=True)
         await hub._client.aclose()
@@ -98,6 +98,7 @@ async def test_a_page_that_does_not_read_costs_a_bounded_queue(listen):
 
         assert queue.qsize() == live.QUEUE_SIZE
         assert queue.get_nowait() == b"50"
+    assert hub._task is not None
     hub._task.cancel()
     await asyncio.gather(hub._task, return_exceptions=True)
 
