@@ -5,7 +5,8 @@ application of its own. What happens to a request, in order:
 
     app         HTTP: method, credential, limits, body, answer
     body        bytes: size limits, gzip
-    decoding    JSON to readings; what is wrong with an item, in words
+    decoding    JSON to readings
+    salvaging   the same item by item, when something is wrong; says what, in words
     credentials which device a token belongs to, known to be valid within 4 s
     interning   keys, keysets and words to numbers
     planning    readings to columns

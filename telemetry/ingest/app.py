@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from telemetry.ingest import decoding, limits, planning
+from telemetry.ingest import decoding, limits, planning, salvaging
 from telemetry.ingest.body import BodyClock, ClientGone, gunzip, too_large
 from telemetry.ingest.credentials import Credentials
 from telemetry.ingest.decoding import Decoded, ServerTimes
@@ -175,9 +175,9 @@ class IngestApp:
         if decoded is not None:
             return decoded
         if len(body) < _LONG_BODY:
-            return decoding.decode_leniently(body, now_us=now_us, server_times=self._server_times)
+            return salvaging.salvage(body, now_us=now_us, server_times=self._server_times)
         return await asyncio.to_thread(
-            decoding.decode_leniently, body, now_us=now_us, server_times=self._server_times
+            salvaging.salvage, body, now_us=now_us, server_times=self._server_times
         )
 
     @staticmethod

@@ -12,7 +12,8 @@ from typing import Any
 
 from telemetry.guessing import guess
 from telemetry.ingest import limits, state
-from telemetry.ingest.decoding import ItemRefused, check_key, check_text
+from telemetry.ingest.decoding import ItemRefused
+from telemetry.ingest.salvaging import check_key, check_text
 from telemetry.ingest.state import KIND_OF, Device, Factory, Plan, Signature
 
 Pairs = list[tuple[str, str]]

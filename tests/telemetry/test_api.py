@@ -38,7 +38,7 @@ def mill(in_acme):
 
 
 @pytest.fixture
-def readings(mill) -> Device:
+def readings(mill):
     """`a` each second for a minute with ten seconds missing, `b` only in the first half."""
     keys = [SignalKey.objects.create(key=key, kind="n") for key in "ab"]
     both = Keyset.objects.create(key_ids=[key.pk for key in keys])
