@@ -154,7 +154,7 @@ class LedgerDelivery(models.Model):
     )
     account = models.ForeignKey(BillingAccount, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
-    # The time under which Stripe counts it; fixed at the first attempt, so that a retry is equal.
+    # The time under which Stripe counts it, or would have by the last attempt.
     counted_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     n_attempts = models.IntegerField(default=0)

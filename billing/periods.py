@@ -44,6 +44,12 @@ def next_month(at: datetime) -> datetime:
     return month_start(month_start(at) + timedelta(days=32))
 
 
+def open_since(at: datetime, *, closing_time: timedelta) -> datetime:
+    """Return the start of the oldest month that takes usage: the last one, while it closes."""
+    start = month_start(at)
+    return start if at - start >= closing_time else month_start(start - HOUR)
+
+
 def months_between(start: datetime, end: datetime) -> Iterator[datetime]:
     """Yield the start of each month that [start, end) touches."""
     month = month_start(start)

@@ -11,7 +11,8 @@ in UTC. What counts:
   goes beyond is charged pro rata to the single reading, by the rounding rule of `billing.money`.
 - The hour in which a subscription starts is free; counting begins with the next full hour.
 - **Late usage**: readings of a month that is over count in that month while its invoice is still
-  a draft; afterwards in the hour in which they were counted, with the reason written down.
+  a draft; afterwards in the hour in which they were counted, with the reason written down. Usage
+  that Stripe could not be told in time is charged at the beginning of the month in which it was.
 - Changing between paid plans takes effect with the next month; leaving the free plan at once.
 """
 

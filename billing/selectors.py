@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from billing import charges, facts, plans
 from billing.charges import Charge, Usage
@@ -25,6 +26,9 @@ from billing.plans import Meter, Plan
 from production import selectors as production_selectors
 from tenants.context import factory_context
 from tenants.models import Factory
+
+# Usage told to Stripe later than its month: it takes nothing older than 35 days.
+_LONGEST_AWAY = timedelta(days=62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,14 +241,17 @@ def _by_day(account: BillingAccount | None, span: Span) -> dict[date, Usage]:
         return {}
     rows = (
         LedgerEntry.objects.filter(
-            account=account, billed_hour__gte=span.start, billed_hour__lt=span.end
+            account=account, billed_hour__gte=span.start - _LONGEST_AWAY, billed_hour__lt=span.end
         )
-        .values_list("billed_hour", "meter")
+        # The time under which Stripe counts a row, where it is later than that of the ledger.
+        .annotate(charged_at=Coalesce("delivery__counted_at", "billed_hour"))
+        .filter(charged_at__gte=span.start, charged_at__lt=span.end)
+        .values_list("charged_at", "meter")
         .annotate(total=Sum("quantity"))
     )
     sums: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for hour, meter, total in rows:
-        sums[hour.astimezone(UTC).date()][meter] += total
+    for at, meter, total in rows:
+        sums[at.astimezone(UTC).date()][meter] += total
     return {
         day: Usage(
             n_machines=found[Meter.ACTIVE_MACHINES],

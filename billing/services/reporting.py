@@ -10,7 +10,8 @@ from django.utils import timezone
 from billing.catalogue import STRIPE_METERS
 from billing.gateways import StripeAway, StripeGateway, StripeRefused, gateway
 from billing.models import BillingAccount, LedgerDelivery, Subscription
-from billing.plans import Meter
+from billing.periods import open_since
+from billing.plans import CLOSING_TIME, Meter
 from billing.services.accounts import account_for
 from billing.services.subscriptions import apply_next_plan
 from tenants.models import Factory
@@ -109,16 +110,23 @@ def _send(
 ) -> None:
     entry = row.entry
     meter = STRIPE_METERS[Meter(entry.meter)]
-    if row.counted_at is None:
-        # Stripe counts no usage from before the present prices were put in.
-        row.counted_at = max(entry.billed_hour, subscription.metered_from)
+    # Stripe counts no usage from before the present prices were put in, and charges none of a
+    # month whose invoice is fixed: what could not be told in time is charged in this one.
+    counted_at = max(
+        entry.billed_hour,
+        subscription.metered_from,
+        open_since(at, closing_time=CLOSING_TIME),
+    )
+    earlier_attempt, row.counted_at = row.counted_at, counted_at
     is_new = stripe.report_usage(
         identifier=entry.identifier,
         event_name=meter.event_name,
         customer_id=account.stripe_customer_id or "",
         quantity=meter.sign * entry.quantity,
-        at=row.counted_at,
+        at=counted_at,
     )
     if not is_new:
+        # An attempt whose answer was lost had been counted, under the time that it bore.
+        row.counted_at = earlier_attempt or counted_at
         log.info("billing.usage.known", identifier=entry.identifier)
     row.state, row.error, row.sent_at = LedgerDelivery.State.SENT, "", at

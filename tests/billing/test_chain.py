@@ -309,3 +309,23 @@ def test_without_a_key_for_stripe_everything_waits_and_nothing_breaks(acme, read
     with pytest.raises(StripeAway, match="STRIPE_API_KEY"):
         services.open_subscription(subscription_id=str(subscription.pk))
     assert services.report_usage(factory=acme).n_sent == 0
+
+
+def test_usage_that_could_not_be_told_before_its_invoice_was_fixed_is_on_the_next(
+    acme, started, readings, stripe, wire
+):
+    clock_id = started.account.test_clock_id
+    readings.add("machine:a", OCT_10 + HOUR, 10)
+    wire.before = away
+    services.roll_up(factory=acme, until=NOV_1, at=NOV_1 + timedelta(minutes=5))
+    services.report_usage(factory=acme, at=NOV_1 + timedelta(minutes=5))
+    wire.before = lambda _method, _path: None
+    stripe.advance_clock(clock_id=clock_id, to=NOV_1 + 72 * HOUR)  # three days without Stripe
+
+    services.report_usage(factory=acme, at=NOV_1 + 72 * HOUR)
+    shown = usage_summary(acme, NOV_1 + 72 * HOUR)
+    stripe.advance_clock(clock_id=clock_id, to=DEC_1 + 2 * HOUR)
+    services.sync_account(account_id=str(started.account.pk))
+
+    assert shown.so_far_minor == 2900
+    assert [i.total_minor for i in invoices(acme)] == [2900, 0]
