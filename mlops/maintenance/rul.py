@@ -33,6 +33,7 @@ MIN_LIVES: Final = conformal.runs_needed(max(REPORTED_LEVELS))
 MAX_MEMBERS: Final = 5
 MAX_MEMBERS_WHEN_FEW: Final = 10
 FEW: Final = 30
+FEW_ROWS: Final = 8_000
 # A machine younger than this part of a typical life has shown too little.
 MIN_HISTORY: Final = 0.05
 
@@ -274,7 +275,8 @@ def _member(
     settings = {
         **BOOSTING,
         "seed": member,
-        "num_threads": n_threads,
+        # Threads cost more than they bring on few rows.
+        "num_threads": 1 if n_rows < FEW_ROWS else n_threads,
         "min_child_samples": int(np.clip(n_rows / 150, 10, 100)),
     }
     data = lightgbm.Dataset(
