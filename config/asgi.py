@@ -35,4 +35,20 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan" or scope["path"] == INGEST_PATH:
         await ingest(scope, receive, send)
     else:
-        await portal(scope, receive, send)
+        await portal(_with_one_cookie_header(scope), receive, send)
+
+
+def _with_one_cookie_header(scope: Scope) -> Scope:
+    """Join the cookies that HTTP/2 sends in fields of their own (RFC 9113, 8.2.3).
+
+    Django joins repeated fields with a comma, which makes one broken cookie of two: browsers
+    lose their session as soon as they carry a second cookie.
+    """
+    if scope["type"] != "http":
+        return scope
+    headers = scope["headers"]
+    cookies = [value for name, value in headers if name == b"cookie"]
+    if len(cookies) < 2:
+        return scope
+    others = [(name, value) for name, value in headers if name != b"cookie"]
+    return {**scope, "headers": [*others, (b"cookie", b"; ".join(cookies))]}

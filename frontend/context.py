@@ -1,13 +1,129 @@
-"""What every template may use."""
+"""What every template may use: the frame of the page, and how its reader likes it."""
 
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from tenants.models import Factory
+from tenants.permissions import allowed
+
+THEMES = frozenset({"light", "dark"})
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """A link of the navigation; it is shown only where the page exists and the role may see it."""
+
+    label: str
+    icon: str
+    url: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The frame around a page."""
+
+    main: tuple[NavItem, ...] = ()
+    foot: tuple[NavItem, ...] = ()
+    settings: tuple[NavItem, ...] = ()
+    initials: str = ""
+    stream_url: str = ""
+    search_url: str = ""
+    leave_url: str = ""
+    factories_url: str = ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    label: str
+    icon: str
+    name: str
+    permission: str
+    covers: tuple[str, ...] = ()  # further pages under this entry, by the start of their name
+
+
+MAIN = (
+    _Entry("Now", "activity-heartbeat", "now", "production.view"),
+    _Entry("Machines", "assembly", "machines", "production.view", ("machine",)),
+)
+SETTINGS = (
+    _Entry("Devices and keys", "router", "devices", "telemetry.view", ("device", "signals")),
+    _Entry("People", "users", "people", "members.view", ("member",)),
+    _Entry("Usage and bill", "receipt", "usage", "billing.view", ("invoices", "plan")),
+    _Entry("Audit", "shield-lock", "audit", "audit.view"),
+    _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),
+)
+START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices", ("start-",))
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Give templates the factory and the member's place in it; both None on the public host."""
+    """Give templates the factory, the member's place in it, the navigation and the theme.
+
+    Makes no query: everything comes from the request.
+    """
+    factory = getattr(request, "factory", None)
+    theme = request.COOKIES.get("takt_theme", "")
     return {
-        "factory": getattr(request, "factory", None),
+        "factory": factory,
         "membership": getattr(request, "membership", None),
+        "shell": _factory_shell(request, factory) if factory else _public_shell(),
+        "theme": theme if theme in THEMES else "",
+        "contrast": "more" if request.COOKIES.get("takt_contrast") == "more" else "",
+        "time_zone": factory.time_zone if factory else settings.TIME_ZONE,
+        "mailbox_url": _url("frontend:mailbox") if settings.MAILBOX else "",
     }
+
+
+def _public_shell() -> Shell:
+    return Shell(leave_url=_url("account_logout"), factories_url=_url("frontend:factories"))
+
+
+def _factory_shell(request: HttpRequest, factory: Factory) -> Shell:
+    membership = getattr(request, "membership", None)
+    if membership is None:
+        return Shell()
+    role = membership.role
+    match = request.resolver_match
+    here = (match.url_name or "") if match and match.namespace == "frontend" else ""
+    tabs = tuple(_items(SETTINGS, role, here))
+    is_in_settings = any(tab.is_current for tab in tabs)
+    foot = list(_items((START,), role, here))
+    if tabs:
+        foot.append(NavItem("Settings", "settings", tabs[0].url, is_in_settings))
+    return Shell(
+        main=tuple(_items(MAIN, role, here)),
+        foot=tuple(foot),
+        settings=tabs,
+        initials=initials(factory.name),
+        stream_url=_url("live-stream"),
+        search_url=_url("frontend:machines"),
+        leave_url=_url("leave"),
+        factories_url=f"{settings.BASE_URL}/factories/",
+    )
+
+
+def _items(entries: tuple[_Entry, ...], role: str, here: str) -> list[NavItem]:
+    items = []
+    for entry in entries:
+        url = _url(f"frontend:{entry.name}")
+        if not url or not allowed(role, entry.permission):
+            continue
+        is_current = here == entry.name or (bool(entry.covers) and here.startswith(entry.covers))
+        items.append(NavItem(entry.label, entry.icon, url, is_current))
+    return items
+
+
+def _url(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:  # this installation does without that part
+        return ""
+
+
+def initials(name: str) -> str:
+    words = name.split() or ["?"]
+    return "".join(word[0] for word in words[:2]).upper()

@@ -1,12 +1,12 @@
-"""How Takt writes numbers, money, times and lengths of time: plain, with a unit, no false digits."""
+"""How Takt writes numbers, money, times and lengths of time: plain, no false digits."""
 
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from django.utils import timezone
 
-DASH = "–"
-MINUS = "−"
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "CHF": "CHF ", "JPY": "¥"}
 # Currencies whose smallest unit is the whole one (ISO 4217).
 WHOLE = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})

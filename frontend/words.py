@@ -18,10 +18,12 @@ def count_word(n: int) -> str:
     return NUMBER_WORDS[n] if n < len(NUMBER_WORDS) else str(n)
 
 
-def headline(n_attention: int, *, n_machines: int) -> str:
+def headline(n_attention: int, *, n_machines: int, n_silent: int) -> str:
     """Answer the question of the page Now in one sentence."""
     if n_machines == 0:
         return "Nothing is connected yet."
+    if n_silent == n_machines:
+        return "No machine sends data." if n_machines > 1 else "The machine sends no data."
     if n_attention == 0:
         return "Nothing needs you. Everything runs to plan."
     things = "One thing needs" if n_attention == 1 else f"{count_word(n_attention)} things need"

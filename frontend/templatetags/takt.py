@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django_vite.templatetags.django_vite import vite_asset_url
 
 from frontend import formats
-from frontend.words import STATE_WORDS, SEVERITY_WORDS
+from frontend.words import SEVERITY_WORDS, STATE_WORDS
 
 register = template.Library()
 
@@ -40,7 +40,7 @@ def ago(at: datetime | None) -> str:
 
 @register.simple_tag
 def icon(name: str, size: str = "") -> SafeString:
-    """Draw an outline icon from the sprite; it is decoration, the word beside it carries the meaning."""
+    """Draw an outline icon from the sprite; the word beside it carries the meaning."""
     return format_html(
         '<svg class="ico {}" aria-hidden="true"><use href="{}#i-{}"/></svg>', size, _sprite(), name
     )
@@ -75,7 +75,8 @@ def bar(share: float, kind: str = "", label: str = "") -> SafeString:
     width = max(0.0, min(1.0, share)) * 100
     over = "accent" if share > 1 else ""
     return format_html(
-        '<svg class="bar {}" role="img" aria-label="{}"><rect class="track" width="100%" height="100%"/>'
+        '<svg class="bar {}" role="img" aria-label="{}">'
+        '<rect class="track" width="100%" height="100%"/>'
         '<rect class="fill {}" width="{}%" height="100%" rx="4"/></svg>',
         kind,
         label or f"{share:.0%}",

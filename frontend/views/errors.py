@@ -1,21 +1,93 @@
-"""Pages for what went wrong."""
+"""Pages for what went wrong: what it means, what still works, what to do."""
 
-from django.http import HttpRequest, HttpResponse
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from tenants.models import Role
+from tenants.permissions import PERMISSIONS
+
+
+@dataclass(frozen=True)
+class Action:
+    label: str
+    url: str
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return HttpResponse(
-        "This form is too old. Go back, reload the page and send it again.", status=403
+    return _page(
+        request,
+        403,
+        "This form is too old",
+        "It was open for too long, or cookies are off. Go back, reload the page and send it again."
+        " What you typed is still there.",
     )
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return HttpResponse("Your role may not see this page.", status=403)
+    permission = str(exception or "")
+    who = [Role(role).label.lower() for role, has in PERMISSIONS.items() if permission in has]
+    words = "Your role does not reach this page."
+    if who:
+        words += f" It is open to the role{'s' if len(who) > 1 else ''} {_listed(who)}."
+    return _page(request, 403, "This page is for others", words)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return HttpResponse("There is nothing at this address.", status=404)
+    return _page(
+        request,
+        404,
+        "There is nothing at this address",
+        "It may have been moved or removed, or it belongs to a factory that is not yours.",
+    )
+
+
+def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer who tried too often (django-allauth's limits on log-in and letters)."""
+    return _page(
+        request,
+        429,
+        "Too many attempts",
+        "To keep guessers out, this is limited. Wait a few minutes, then try again.",
+    )
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("Something broke on our side.", status=500)
+    return _page(
+        request,
+        500,
+        "Something broke on our side",
+        "Readings go on being stored. Try again; if it stays, tell us with the code below.",
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _page(request: HttpRequest, code: int, heading: str, words: str) -> HttpResponse:
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    if request.path.startswith("/api/"):
+        body: dict[str, object] = {
+            "code": "not_found" if code == 404 else "error",
+            "message": words,
+            "detail": {},
+        }
+        return JsonResponse(body, status=code)
+    factory = getattr(request, "factory", None)
+    actions = [Action("Go to Now", "/")] if factory else [Action("Go to the front page", "/")]
+    if factory:
+        actions.append(Action("My factories", f"{settings.BASE_URL}/factories/"))
+    context = {
+        "code": code,
+        "heading": heading,
+        "words": words,
+        "request_id": request_id if code == 500 else "",
+        "actions": actions,
+        # The page must not need what may have broken: no navigation, no queries.
+        "is_error": True,
+    }
+    return render(request, "frontend/error.html", context, status=code)

@@ -62,16 +62,19 @@ function build(place: HTMLElement, data: ChartData): uPlot[] {
   const [start, end] = span(data);
   const readout = document.createElement("p");
   readout.className = "readout";
+  let drawn = 0;
   const plots = data.panels.map((panel, index) => {
+    const first = drawn;
+    drawn += panel.series.length;
     const box = document.createElement("div");
     box.className = "panel-chart";
     place.append(title(panel), box);
     const isLast = index === data.panels.length - 1;
-    const options = panelOptions({ panel, data, width: place.clientWidth, isLast, isOnly: data.panels.length === 1 });
+    const options = panelOptions({ panel, data, width: place.clientWidth, isLast, isOnly: data.panels.length === 1, first });
     options.hooks = { ...options.hooks, setCursor: [(plot) => tell(readout, plot, data)] };
     const plot = new uPlot(options, aligned(panel, data.gaps), box);
     plot.setScale("x", { min: start, max: end });
-    showEnds(plot, panel, box);
+    showEnds(plot, panel, box, first);
     return plot;
   });
   place.append(readout);

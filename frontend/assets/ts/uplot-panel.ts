@@ -8,8 +8,8 @@ const RIGHT = 96;
 const LEFT = 52;
 const DASHES: number[][] = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 
-export function panelOptions(given: { panel: Panel; data: ChartData; width: number; isLast: boolean; isOnly: boolean }): uPlot.Options {
-  const { panel, data, width, isLast, isOnly } = given;
+export function panelOptions(given: { panel: Panel; data: ChartData; width: number; isLast: boolean; isOnly: boolean; first: number }): uPlot.Options {
+  const { panel, data, width, isLast, isOnly, first } = given;
   const narrow = width < 520;
   const axis = {
     stroke: () => token("ink-3"),
@@ -29,26 +29,31 @@ export function panelOptions(given: { panel: Panel; data: ChartData; width: numb
       { ...axis, size: isLast ? 28 : 0, values: isLast ? hours(data.end - data.start) : () => [], space: narrow ? 56 : 72 },
       { ...axis, size: LEFT, values: (_plot, marks) => marks.map((mark) => mark.toLocaleString("en-GB")), space: 36 },
     ],
-    series: [{}, ...panel.series.flatMap((_each, index) => lines(index))],
+    series: [{}, ...panel.series.flatMap((_each, index) => lines(first + index, DASHES[index] ?? []))],
     bands: panel.series.map((_each, index) => ({
       series: [3 + index * 3, 2 + index * 3] as [number, number],
-      fill: () => faded(token(`series-${index + 1}`), 0.16),
+      fill: () => faded(colour(first + index), 0.16),
     })),
     hooks: { drawClear: [(plot) => hatch(plot, data, panel === data.panels[0])] },
   };
 }
 
 /** Average as the line; minimum and maximum without a line, as the edges of the band. */
-function lines(index: number): uPlot.Series[] {
+function lines(index: number, dash: number[]): uPlot.Series[] {
   const edge: uPlot.Series = { width: 0, points: { show: false }, stroke: "transparent", spanGaps: false };
   const average: uPlot.Series = {
     width: 1.75,
-    dash: DASHES[index] ?? [],
-    stroke: () => token(`series-${index + 1}`),
+    dash,
+    stroke: () => colour(index),
     points: { show: false },
     spanGaps: false,
   };
   return [average, edge, { ...edge }];
+}
+
+/** Colours are counted through all panels, so that no two lines of a chart share one. */
+function colour(index: number): string {
+  return token(`series-${(index % 4) + 1}`);
 }
 
 function roomy(_plot: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
@@ -111,12 +116,12 @@ function gapLabel(ctx: CanvasRenderingContext2D, at: { middle: number; top: numb
 }
 
 /** Each line ends in a dot with its name, value and unit, instead of a legend box. */
-export function showEnds(plot: uPlot, panel: Panel, box: HTMLElement): void {
+export function showEnds(plot: uPlot, panel: Panel, box: HTMLElement, first: number): void {
   const ends = document.createElement("div");
   ends.className = "ends";
   const labels = panel.series.map((each, index) => {
     const label = document.createElement("div");
-    label.className = `e${index + 1}`;
+    label.className = `e${((first + index) % 4) + 1}`;
     label.append(document.createElement("b"), panel.series.length > 1 ? each.label : panel.unit);
     ends.append(label);
     return label;
@@ -141,18 +146,18 @@ export function showEnds(plot: uPlot, panel: Panel, box: HTMLElement): void {
     ends.style.width = `${plot.width < 520 ? 64 : RIGHT}px`;
   };
   const hooks = (plot.hooks.draw ??= []);
-  hooks.push(place, () => dots(plot, panel));
+  hooks.push(place, () => dots(plot, panel, first));
   place();
 }
 
-function dots(plot: uPlot, panel: Panel): void {
+function dots(plot: uPlot, panel: Panel, first: number): void {
   panel.series.forEach((each, index) => {
     const value = each.avg.at(-1);
     const at = each.t.at(-1);
     if (value === undefined || at === undefined) return;
     if ((plot.scales["x"]?.max ?? at) - at > 900) return;
     plot.ctx.beginPath();
-    plot.ctx.fillStyle = token(`series-${index + 1}`);
+    plot.ctx.fillStyle = colour(first + index);
     plot.ctx.arc(plot.valToPos(at, "x", true), plot.valToPos(value, "y", true), 4 * (window.devicePixelRatio || 1), 0, 7);
     plot.ctx.fill();
   });

@@ -1,0 +1,104 @@
+"""Connecting a device: the machine it stands on, the device, and what it turns out to send."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from frontend import steps
+from production import services as production_services
+from telemetry import selectors as telemetry_selectors
+from telemetry import services as telemetry_services
+from telemetry.models import Device, Signal
+from tenants.models import User
+
+GATEWAY, MADE_UP = "gateway", "made-up"
+USUAL_KINDS = (
+    "Compressor",
+    "Filler",
+    "Grinder",
+    "Lathe",
+    "Mill",
+    "Mixer",
+    "Packer",
+    "Press",
+    "Pump",
+    "Saw",
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants to connect."""
+
+    name: str
+    kind: str
+    machine_id: UUID | None  # None: a new machine of this name
+
+
+@transaction.atomic
+def connect(*, wish: Wish, by: User) -> tuple[Device, str]:
+    """Make the machine (if it is new) and its device, both or neither; return the key with it.
+
+    Raises:
+        telemetry.services.NameTaken: another device has this name.
+        production.services.MachineLimitReached: the plan has no room for another machine.
+    """
+    machine_id = wish.machine_id
+    if machine_id is None:
+        kind = production_services.machine_type(name=wish.kind or "Machine")
+        machine_id = production_services.add_machine(name=wish.name, machine_type=kind).pk
+    return telemetry_services.create_device(name=wish.name, machine_id=machine_id, by=by)
+
+
+@transaction.atomic
+def name_signals(*, signals: Sequence[Signal], posted: Mapping[str, str], by: User) -> int:
+    """Keep what was typed for each signal; return how many of them changed."""
+    n_changed = 0
+    for signal in signals:
+        label = posted.get(f"label-{signal.pk}", signal.label).strip()[:80] or signal.label
+        unit = posted.get(f"unit-{signal.pk}", signal.unit).strip()[:20]
+        role = posted.get(f"role-{signal.pk}", signal.role)
+        if role not in steps.ROLE_WORDS:
+            role = signal.role
+        if (label, unit, role) == (signal.label, signal.unit, signal.role):
+            continue
+        telemetry_services.describe_signal(signal=signal, label=label, unit=unit, role=role, by=by)
+        n_changed += 1
+    return n_changed
+
+
+def arrived(device: Device, *, may_edit: bool, now: datetime) -> steps.Arrived:
+    """Say what has come from a device. Without a reading it says that it waits."""
+    latest = telemetry_selectors.latest_values([device.pk]).get(device.pk)
+    signals = list(telemetry_selectors.signals_of([device.pk])) if latest else []
+    values: dict[str, steps.Value] = dict(latest.values) if latest else {}
+    names = steps.names_of(signals, device_id=device.pk, values=values, may_edit=may_edit)
+    if latest is None:
+        return steps.Arrived(url="", n_received=0, words="", names=names, next_url="/")
+    words = steps.receipt_words(
+        n_received=latest.n_received,
+        n_stored=latest.n_stored,
+        n_duplicates=latest.n_duplicates,
+        n_rejected=latest.n_rejected,
+        last_at=latest.received_at,
+        now=now,
+    )
+    numbers = [
+        row
+        for row in names.rows
+        if isinstance(row.now, int | float) and not isinstance(row.now, bool)
+    ]
+    spark = next((row for row in numbers if row.role != "count"), None)
+    return steps.Arrived(
+        url="",
+        n_received=latest.n_received,
+        words=words,
+        names=names,
+        next_url="/",
+        spark_key=spark.key if spark else "",
+        spark_label=spark.label if spark else "",
+        spark_points=str(spark.now) if spark else "",
+    )
