@@ -59,6 +59,8 @@ def _invite(request: PortalRequest, form: InviteForm) -> bool:
 @require_POST
 @page("members.manage")
 def member_role(request: PortalRequest, membership_id: int) -> HttpResponse:
+    if not people.members(request.factory).filter(pk=membership_id).exists():
+        raise Http404
     role = request.POST.get("role", "")
     if role not in Role.values:
         messages.error(request, "There is no such role.")
@@ -70,8 +72,6 @@ def member_role(request: PortalRequest, membership_id: int) -> HttpResponse:
             role=role,
             actor=request.membership,
         )
-    except Membership.DoesNotExist:
-        raise Http404 from None
     except (people.OwnersOnly, people.LastOwner) as refusal:
         messages.error(request, staff.refusal_words(refusal))
     else:

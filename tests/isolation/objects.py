@@ -80,8 +80,14 @@ def version_id(factory: Factory) -> str:
     return str(version.pk)
 
 
+def api_key_id(factory: Factory) -> int:
+    credentials.issue_api_key(factory=factory, name="Isolated")
+    return Credential.objects.filter(factory=factory, kind="api").latest("pk").pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
+    "api_key_id": api_key_id,
     "credential_id": credential_id,
     "device_id": device_id,
     "machine_id": machine_id,
