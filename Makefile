@@ -31,7 +31,7 @@ lock: $(VENV)/.uv ## Resolve the libraries again and write both lock files.
 
 # -- the portal's browser code; Node comes from PyPI where the machine has none --------------------
 assets: $(VENV)/.runtime ## Build the portal's browser code where it changed.
-	@$(PY) -m frontend.build
+	@$(PY) -m infra.local.build_frontend
 
 demo: assets ## Start Takt with two demo factories and leave it running (ONCE=1, DATA=<folder>).
 	@$(PY) -m config.demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA))

@@ -221,7 +221,7 @@ def invoice_rows(found: Iterable[Invoice]) -> list[InvoiceRow]:
             number=invoice.number,
             period=_period(invoice),
             state=words.get(invoice.status, invoice.status.capitalize()),
-            amount=money(invoice.total, invoice.currency),
+            amount=money(invoice.total_minor, invoice.currency),
             url=invoice.hosted_url,
         )
         for invoice in found

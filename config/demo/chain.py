@@ -278,11 +278,11 @@ def _used(part: Part, at: datetime) -> str:
 
 def _invoiced(part: Part) -> str:
     invoices = list(billing_selectors.invoices(part.founded.factory))
-    real = [invoice for invoice in invoices if invoice.total > 0]
+    real = [invoice for invoice in invoices if invoice.total_minor > 0]
     if not real:
         raise LinkFailed("invoice", f"{part.spec.name} has no invoice with an amount")
     newest = real[0]
-    total = _amount(newest.total, newest.currency)
+    total = _amount(newest.total_minor, newest.currency)
     return f"{part.spec.name}: {newest.number or newest.stripe_id} {total}, {newest.status}"
 
 

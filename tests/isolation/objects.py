@@ -15,6 +15,7 @@ from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
 from telemetry.models import Device, Latest, Signal, SignalKey
+from tenants import credentials
 from tenants.models import Credential, Factory, Membership
 
 
