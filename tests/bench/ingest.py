@@ -31,7 +31,7 @@ class Case:
 
 CASES = (Case("singles32", 32, 1), Case("singles256", 256, 1), Case("batch", 16, 500))
 
-_MAKE_DEVICES = """
+MAKE_DEVICES = """
 import sys, django; django.setup()
 from tenants import credentials, services
 from tenants.context import factory_context
@@ -61,10 +61,7 @@ def run() -> dict[str, float]:
     """Measure both sides and return the figures by id."""
     with installation() as (stack, environment):
         baseline = _baseline_environment(environment)
-        ours_tokens = _output(
-            [sys.executable, "-W", "ignore", "-c", _MAKE_DEVICES, str(N_DEVICES)],
-            {**environment, "DJANGO_SETTINGS_MODULE": "config.settings"},
-        )
+        ours_tokens = tokens_made(environment, N_DEVICES)
         drf_tokens = _output(
             [sys.executable, "-m", "tests.bench.drf_baseline", str(N_DEVICES)], baseline
         )
@@ -94,6 +91,14 @@ def _baseline_environment(environment: dict[str, str]) -> dict[str, str]:
         env=environment, check=True,
     )  # fmt: skip
     return {**environment, "BASELINE_DATABASE_URL": address.rpartition("/")[0] + "/baseline"}
+
+
+def tokens_made(environment: dict[str, str], n_devices: int) -> list[str]:
+    """Make factory `bench` with devices 1 to `n_devices` and return their tokens in order."""
+    return _output(
+        [sys.executable, "-W", "ignore", "-c", MAKE_DEVICES, str(n_devices)],
+        {**environment, "DJANGO_SETTINGS_MODULE": "config.settings"},
+    )
 
 
 def _output(command: list[str], environment: dict[str, str]) -> list[str]:

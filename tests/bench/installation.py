@@ -12,17 +12,21 @@ from pathlib import Path
 
 from infra.local.stack import Stack
 
+_ADDRESSES = ("DATABASE_URL", "VALKEY_URL", "MLFLOW_DATABASE_URL", "TAKT_VAR")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @contextmanager
-def installation() -> Iterator[tuple[Stack, dict[str, str]]]:
+def installation(name: str = "bench") -> Iterator[tuple[Stack, dict[str, str]]]:
     """Yield a fresh installation and its environment; it is stopped and removed afterwards."""
-    var = Path(os.environ.get("TAKT_VAR") or ROOT / "var").resolve() / "bench" / "installation"
+    var = Path(os.environ.get("TAKT_VAR") or ROOT / "var").resolve() / f"installation-{name}"
     shutil.rmtree(var, ignore_errors=True)
-    stack = Stack(var=var, services=["postgres", "valkey"], log=lambda _line: None)
+    # Not what replaces the parts of another installation, such as that of a test run.
+    own = {k: v for k, v in os.environ.items() if k not in _ADDRESSES}
+    services = ["postgres", "valkey"]
+    stack = Stack(var=var, services=services, log=lambda _line: None, environ=own)
     try:
-        environment = {**os.environ, **stack.start(), "TAKT_VAR": str(var)}
+        environment = {**own, **stack.start(), "TAKT_VAR": str(var)}
         subprocess.run(
             [sys.executable, "manage.py", "migrate_schemas", "--shared", "-v", "0"],
             env=environment, cwd=ROOT, check=True, capture_output=True,
