@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -58,12 +59,13 @@ class Settings:
 def create_app(settings: Settings) -> Starlette:
     """Return the stand-in as an ASGI application over the state in `settings.data_dir`."""
     store = Store(settings.data_dir)
+    trusted = ssl.create_default_context(cafile=settings.webhook_ca)
     _first_endpoint(store, settings)
     api = _Api(store, settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        loop = asyncio.create_task(_run(store, settings))
+        loop = asyncio.create_task(_run(store, settings, trusted))
         yield
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
@@ -105,10 +107,9 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok", "api_version": API_VERSION})
 
 
-async def _run(store: Store, settings: Settings) -> None:
+async def _run(store: Store, settings: Settings, trusted: ssl.SSLContext) -> None:
     """Let time pass and deliver events, until cancelled."""
-    verify: Any = str(settings.webhook_ca) if settings.webhook_ca else True
-    with httpx.Client(timeout=10, verify=verify) as client:
+    with httpx.Client(timeout=10, verify=trusted) as client:
         while True:
             try:
                 await run_in_threadpool(_pass_time, store, settings)
@@ -123,6 +124,10 @@ def _pass_time(store: Store, settings: Settings) -> None:
     with store.transaction():
         call = Call(store, Params({}), settings.base_url)
         clocks.tick(call, clock=None, until=int(time.time()))
+
+
+def _fingerprint(request: Request, body: str) -> str:
+    return hashlib.sha256(f"{request.url.path}?{body}".encode()).hexdigest()
 
 
 class _Api:
@@ -142,22 +147,24 @@ class _Api:
     def _answer(self, route: Route, request: Request, body: str, query: str) -> Response:
         request_id = new_id("req", length=14)
         key = request.headers.get("idempotency-key") if route.method == "POST" else None
-        fingerprint = hashlib.sha256(f"{request.url.path}?{body}".encode()).hexdigest()
         headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
-        try:
-            self._authorise(request)
-            replay = self._replay(key, fingerprint)
-            if replay is not None:
-                status, text = replay
-                headers["Idempotent-Replayed"] = "true"
-                return Response(text, status, headers, "application/json")
-            status, text = self._perform(
-                route, request, body or query, key, request_id, fingerprint
-            )
-        except ApiError as refusal:
-            status, text = refusal.status, json.dumps(refusal.body())
         if key:
             headers["Idempotency-Key"] = key
+        try:
+            self._authorise(request)
+            # One transaction: of two calls with one key at once, the second is a replay.
+            with self.store.transaction():
+                fingerprint = _fingerprint(request, body)
+                replay = self._replay(key, fingerprint)
+                if replay is not None:
+                    status, text = replay
+                    headers["Idempotent-Replayed"] = "true"
+                else:
+                    status, text = self._perform(route, request, body or query, key, request_id)
+                    self._remember(key, fingerprint, status, text)
+        except ApiError as refusal:
+            # Nothing was done, so nothing is kept under the key either.
+            status, text = refusal.status, json.dumps(refusal.body())
         if status == 400:
             headers["Stripe-Should-Retry"] = "false"
         return Response(text, status, headers, "application/json")
@@ -189,30 +196,32 @@ class _Api:
         return int(rows[0][1]), str(rows[0][2])
 
     def _perform(
-        self, route: Route, request: Request, encoded: str, key: str | None, request_id: str,
-        fingerprint: str,
-    ) -> tuple[int, str]:  # fmt: skip
+        self, route: Route, request: Request, encoded: str, key: str | None, request_id: str
+    ) -> tuple[int, str]:
         call = Call(
-            self.store, Params(unfold(encoded)), self.settings.base_url,
+            self.store,
+            Params(unfold(encoded)),
+            self.settings.base_url,
             path={k: str(v) for k, v in request.path_params.items()},
-            idempotency_key=key, request_id=request_id,
-        )  # fmt: skip
-        with self.store.transaction():
-            try:
-                self.store.run("SAVEPOINT effect")
-                status, text = 200, json.dumps(public(route.handler(call)))
-            except invoice_api.CardDeclinedError as refusal:
-                status, text = refusal.status, json.dumps(refusal.body())
-            except ApiError as refusal:
-                self.store.run("ROLLBACK TO effect")
-                status, text = refusal.status, json.dumps(refusal.body())
-            if key is not None:
-                self.store.run(
-                    "INSERT OR REPLACE INTO idempotency (key, request, status, body, created) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    key, fingerprint, status, text, int(time.time()),
-                )  # fmt: skip
-        return status, text
+            idempotency_key=key,
+            request_id=request_id,
+        )
+        try:
+            return 200, json.dumps(public(route.handler(call)))
+        except invoice_api.CardDeclinedError as refusal:
+            return refusal.status, json.dumps(refusal.body())
+
+    def _remember(self, key: str | None, fingerprint: str, status: int, text: str) -> None:
+        if key is not None:
+            self.store.run(
+                "INSERT OR REPLACE INTO idempotency (key, request, status, body, created) "
+                "VALUES (?, ?, ?, ?, ?)",
+                key,
+                fingerprint,
+                status,
+                text,
+                int(time.time()),
+            )
 
     async def switches(self, request: Request) -> Response:
         """Read or set how deliveries are spoiled."""

@@ -1,14 +1,17 @@
 """The stand-in behaves as Stripe does, call by call, through the gateway that Takt uses."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import httpx
 import pytest
 
-from billing.gateways import StripeAway, StripeRefused
-from tests.billing.conftest import API_KEY, HOUR, free_port, start_standin
+from billing.gateways import StripeAway, StripeRefused, verified_event
+from tests.billing.conftest import API_KEY, HOUR, WEBHOOK_SECRET, free_port, start_standin
 from tests.billing.contract import CheckedSession, ContractBroken
 
 OCT_10 = datetime(2026, 10, 10, tzinfo=UTC)
@@ -313,3 +316,104 @@ def test_the_contract_refuses_what_stripe_does_not_know(wire):
     with pytest.raises(ContractBroken):
         wire.contract.check_answer("GET", "/v1/customers/cus_1", 200, {"id": "cus_1"})
     assert isinstance(wire, CheckedSession)
+
+
+def test_two_calls_at_once_with_one_key_do_the_work_once(standin, key):
+    def create(_n):
+        return httpx.post(
+            f"{standin.url}/v1/customers",
+            data={"name": "At once"},
+            headers={"Authorization": f"Bearer {API_KEY}", "Idempotency-Key": f"{key}-once"},
+        ).json()["id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(create, range(16)))
+
+    assert len(ids) == 1
+
+
+def test_a_refused_call_may_be_made_again_under_its_key(stripe, clock, customer, meter, key):
+    def use():
+        return stripe.report_usage(
+            identifier=key,
+            event_name="test_usage",
+            customer_id=customer,
+            quantity=1,
+            at=OCT_10 + HOUR,
+        )
+
+    with pytest.raises(StripeRefused, match="in the future"):
+        use()
+    stripe.advance_clock(clock_id=clock, to=OCT_10 + HOUR)
+
+    assert use() is True
+
+
+class Listener:
+    """A web server that keeps what is delivered to it, and refuses the first deliveries."""
+
+    def __init__(self, *, n_refused: int = 0) -> None:
+        self.seen: list[tuple[bytes, str]] = []
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                listener.seen.append((body, self.headers["Stripe-Signature"]))
+                self.send_response(503 if len(listener.seen) <= n_refused else 200)
+                self.end_headers()
+
+            def log_message(self, *_args):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_for(self, n: int) -> list[tuple[bytes, str]]:
+        deadline = time.monotonic() + 15
+        while len(self.seen) < n and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.seen
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("switches", "n_refused", "n_expected"),
+    [({}, 0, 1), ({}, 1, 2), ({"duplicate": "1"}, 0, 2)],
+    ids=["once", "again-after-a-refusal", "twice-on-request"],
+)
+def test_events_are_delivered_signed(tmp_path, switches, n_refused, n_expected):
+    listener = Listener(n_refused=n_refused)
+    running = start_standin(tmp_path, webhook_url=listener.url)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    httpx.post(f"{running.url}/_sandbox/switches", data=switches)
+
+    made = httpx.post(f"{running.url}/v1/customers", data={"name": "A"}, headers=headers).json()
+    seen = listener.wait_for(n_expected)
+    running.stop()
+    listener.close()
+
+    events = [verified_event(body=b, signature=s, secret=WEBHOOK_SECRET) for b, s in seen]
+    assert [e.kind for e in events] == ["customer.created"] * n_expected
+    assert len({e.id for e in events}) == 1
+    assert events[0].payload["data"]["object"]["id"] == made["id"]
+
+
+def test_a_dropped_delivery_is_still_in_the_list_of_events(tmp_path):
+    listener = Listener()
+    running = start_standin(tmp_path, webhook_url=listener.url)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    httpx.post(f"{running.url}/_sandbox/switches", data={"drop": "1"})
+    httpx.post(f"{running.url}/v1/customers", data={"name": "A"}, headers=headers)
+
+    listed = httpx.get(f"{running.url}/v1/events", headers=headers).json()["data"]
+    queued = httpx.get(f"{running.url}/_sandbox/deliveries").json()
+    running.stop()
+    listener.close()
+
+    assert [e["type"] for e in listed] == ["customer.created"]
+    assert (queued, listener.seen) == ({}, [])
