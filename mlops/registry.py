@@ -18,6 +18,8 @@ from django.conf import settings
 
 from tenants import names
 
+CONNECT_TIMEOUT_S = 3
+OPENING_LOCK = 7063
 CHAMPION = "champion"
 ENVIRONMENT = ("lightgbm", "numpy", "scikit-learn", "onnx", "onnxruntime", "django")
 
@@ -73,11 +75,34 @@ def _client() -> tuple[Any, tuple[type[Exception], ...]]:
     from sqlalchemy.exc import SQLAlchemyError
 
     exceptions = (MlflowException, SQLAlchemyError)
-    address = settings.MLFLOW_DATABASE_URL
     try:
-        return MlflowClient(tracking_uri=address, registry_uri=address), exceptions
+        return _opened(settings.MLFLOW_DATABASE_URL, MlflowClient), exceptions
     except exceptions as error:
         raise RegistryUnavailable(f"MLflow's store is away: {type(error).__name__}.") from error
+
+
+def _opened(address: str, make: Any) -> Any:
+    """Open the store, which makes its tables at first use; one process at a time may do that.
+
+    Connecting by ourselves first also fails soon where the store is away: MLflow would try for
+    minutes.
+    """
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(address, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    try:
+        with engine.connect() as connection:
+            if connection.scalar(text("SELECT current_schema()")) is None:
+                named = connection.scalar(text("SHOW search_path"))
+                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {named}"))
+                connection.commit()
+            connection.execute(text("SET lock_timeout = '120s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": OPENING_LOCK})
+            client = make(tracking_uri=address, registry_uri=address)
+            client.search_experiments(max_results=1)
+            return client
+    finally:
+        engine.dispose()
 
 
 def _experiment(client: Any, name: str) -> str:

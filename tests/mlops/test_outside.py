@@ -1,0 +1,129 @@
+"""The two gateways against the real things: an S3 server with signatures, MLflow's own store."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from infra.local.stack import Stack
+from mlops import registry, storage
+from tenants.context import NoFactory, factory_context
+from tests.installation import VAR
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow and its dependencies warn about themselves.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+RUN = registry.Run(
+    kind="remaining_life",
+    subject="5f0c2f6e-6f0b-4a53-9f2e-0a4c6a8f0b11",
+    subject_name="Mill",
+    version=1,
+    artifact_key="acme/models/remaining_life/mill/1-abc.takt",
+    digest="a" * 64,
+    parameters={"cap": 125.0, "objective": "regression"},
+    metrics={"rmse_capped": 9.5},
+    data={"digest": "d" * 64, "n_lives": 12},
+)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with Stack(var=VAR / "models", services=["s3"], log=lambda _line: None) as stack:
+        yield stack.env
+
+
+@pytest.fixture
+def bucket(s3, settings):
+    settings.S3_ENDPOINT_URL = s3["S3_ENDPOINT_URL"]
+    settings.S3_ACCESS_KEY_ID = s3["S3_ACCESS_KEY_ID"]
+    settings.S3_SECRET_ACCESS_KEY = s3["S3_SECRET_ACCESS_KEY"]
+    settings.S3_BUCKET = s3.get("S3_BUCKET", "takt")
+    storage.ensure_bucket()
+    storage.ensure_bucket()  # what is there already is no error
+
+
+def test_an_object_comes_back_as_it_was_stored(bucket):
+    storage.put(key="acme/models/a", content=b"\x00\xff" * 70_000)
+    storage.put(key="acme/models/a", content=b"newer")
+
+    assert storage.get(key="acme/models/a") == b"newer"
+    storage.delete(key="acme/models/a")
+    with pytest.raises(storage.ObjectMissing):
+        storage.get(key="acme/models/a")
+
+
+def test_a_wrong_secret_is_refused_without_being_repeated(bucket, settings):
+    settings.S3_SECRET_ACCESS_KEY = "not-the-secret-of-this-store"
+
+    with pytest.raises(storage.StorageUnavailable) as refused:
+        storage.put(key="acme/models/a", content=b"x")
+
+    assert "not-the-secret" not in str(refused.value)
+
+
+def test_a_store_that_is_away_is_said_so(settings):
+    settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
+
+    with pytest.raises(storage.StorageUnavailable):
+        storage.get(key="acme/models/a")
+
+
+@pytest.fixture
+def book(settings):
+    settings.MLFLOW_DATABASE_URL = os.environ["MLFLOW_DATABASE_URL"]
+
+
+def client():
+    found, _exceptions = registry._client()
+    return found
+
+
+def test_a_run_is_recorded_once_under_the_factory_s_name(book, acme, globex):
+    with factory_context(acme):
+        first = registry.record(RUN)
+        again = registry.record(RUN)
+        second = registry.record(replace(RUN, version=2, digest="b" * 64))
+    with factory_context(globex):
+        theirs = registry.record(RUN)
+
+    assert first == again
+    assert len({first, second, theirs}) == 3
+    run = client().get_run(first)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["rmse_capped"] == 9.5
+    assert run.data.params["cap"] == "125.0"
+    assert run.data.tags["takt.data.digest"] == "d" * 64
+    assert "takt.library.lightgbm" in run.data.tags
+    for schema, newest in (("acme", second), ("globex", theirs)):
+        champion = client().get_model_version_by_alias(f"{schema}.remaining_life", "champion")
+        assert champion.run_id == newest
+        experiment = client().get_experiment_by_name(f"{schema}/remaining_life")
+        assert client().get_run(newest).info.experiment_id == experiment.experiment_id
+
+
+def test_the_schema_that_the_address_names_is_made(book, in_acme, settings):
+    settings.MLFLOW_DATABASE_URL += "?options=-csearch_path%3Dbook_of_runs"
+
+    assert registry.record(RUN)
+
+
+def test_nothing_is_recorded_without_a_factory(book, db):
+    with pytest.raises(NoFactory):
+        registry.record(RUN)
+
+
+def test_a_store_of_runs_that_is_not_set_is_said_so(in_acme, settings):
+    settings.MLFLOW_DATABASE_URL = ""
+
+    with pytest.raises(registry.RegistryUnavailable):
+        registry.record(RUN)
+
+
+def test_a_store_of_runs_that_is_away_is_said_so_soon(in_acme, settings):
+    settings.MLFLOW_DATABASE_URL = "postgresql+psycopg://takt:takt@127.0.0.1:9/mlflow"
+
+    with pytest.raises(registry.RegistryUnavailable):
+        registry.record(RUN)
