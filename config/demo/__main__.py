@@ -4,6 +4,7 @@ Without Django until the parts are up: their addresses are only known then.
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+
+import structlog
 
 from config.demo.diary import Diary
 from config.demo.report import LinkFailed, Report, complain
@@ -84,6 +87,8 @@ def _run(options: argparse.Namespace, *, report: Report, days: float) -> int:
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         django.setup()
+        # What services log is for operators; here the report speaks.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         if recording is not None:
             return _replay(recording, options, var=var, report=report, began=began)
         return _tell(options, var=var, report=report, days=days, began=began)

@@ -21,7 +21,7 @@ from config.demo.simulator import Breakdown, SimulatedMachine, simulate
 from mlops import selectors as mlops_selectors
 from telemetry import selectors as telemetry_selectors
 from tenants.context import factory_context
-from tenants.models import Role
+from tenants.models import Job, Role
 
 SEED = 7
 # How far ahead a plan is drawn; a demonstration that runs longer draws again at its next start.
@@ -41,6 +41,12 @@ class Part:
     @property
     def start(self) -> datetime:
         return datetime.fromtimestamp(self.machines[0].start, UTC)
+
+    @property
+    def trained(self) -> list[str]:
+        """The names of the machine types that get a model."""
+        types = {m.spec.type.code: m.spec.type.name for m in self.machines}
+        return [types[code] for code in self.spec.trained_types]
 
     def machine_ids(self, type_codes: tuple[str, ...]) -> list[UUID]:
         return [
@@ -66,8 +72,14 @@ class Chain:
             LinkFailed: names the first link that did not hold.
         """
         parts = self.found()
-        self.post(parts)
-        self.learn(parts)
+        tally, began = Tally(), time.monotonic()
+        trainings: list[tuple[Part, dict[str, Job]]] = []
+        for part in parts:
+            tally.add(self.post(part))
+            # The worker learns from one factory while the next one's readings are posted.
+            trainings.append((part, self.request_models(part)))
+        self.report.hold("telemetry", _posted(tally, time.monotonic() - began))
+        self.learn(trainings)
         self.bill(parts)
         return parts
 
@@ -102,37 +114,27 @@ class Chain:
         return simulate(spec, seed=SEED, anchor=founded.anchor, days=self.days, until=until)
 
     # -- telemetry -------------------------------------------------------------------------------
-    def post(self, parts: list[Part]) -> None:
+    def post(self, part: Part) -> Tally:
+        """Post what is missing, and hold the receipts against what the database holds."""
         with self.report.link("telemetry"):
-            before = sum(_n_stored(part) for part in parts)
-            began = time.monotonic()
-            uploads = [upload for part in parts for upload in _uploads(part)]
+            before = _n_stored(part)
             tally = history.post_all(
-                uploads, base_url=self.base_url, ca_file=self.ca_file, report=self.report,
-                what="readings posted",
+                _uploads(part), base_url=self.base_url, ca_file=self.ca_file, report=self.report,
+                what=f"readings of {part.spec.name}",
             )  # fmt: skip
-            took_s = time.monotonic() - began
-            n_new = sum(_n_stored(part) for part in parts) - before
+            n_new = _n_stored(part) - before
             if n_new != tally.n_stored or tally.n_refused:
                 raise LinkFailed(
                     "telemetry",
                     f"{tally.n_stored} readings were acknowledged, {n_new} are in the database, "
                     f"refused: {tally.refusals or 'none'}",
                 )
-        self.report.hold("telemetry", _posted(tally, took_s))
+        return tally
 
     # -- model, prediction -----------------------------------------------------------------------
-    def learn(self, parts: list[Part]) -> None:
-        figures, predicted = [], []
-        for part in parts:
-            with factory_context(part.founded.factory):
-                figures += self._model(part)
-                predicted += self._predict(part)
-        self.report.hold("model", "; ".join(figures))
-        self.report.hold("prediction", "; ".join(predicted))
-
-    def _model(self, part: Part) -> list[str]:
-        with self.report.link("model"):
+    def request_models(self, part: Part) -> dict[str, Job]:
+        """Record the failures and have the worker train what has no model yet."""
+        with self.report.link("model"), factory_context(part.founded.factory):
             now = timezone.now().timestamp()
             learning.record_missing(
                 {
@@ -140,13 +142,22 @@ class Chain:
                     for m in part.machines
                 }
             )
-            names = sorted({
-                m.spec.type.name for m in part.machines
-                if m.spec.type.code in part.spec.trained_types
-            })  # fmt: skip
-            untrained = [name for name in names if self.retrain or not learning.has_model(name)]
-            learning.train(untrained, by=part.founded.owner, report=self.report)
-            return learning.in_service(names)
+            untrained = [
+                name for name in part.trained if self.retrain or not learning.has_model(name)
+            ]
+            return learning.request(untrained, by=part.founded.owner)
+
+    def learn(self, trainings: list[tuple[Part, dict[str, Job]]]) -> None:
+        """Wait for the models, then predict with them."""
+        figures, predicted = [], []
+        for part, jobs in trainings:
+            with factory_context(part.founded.factory):
+                with self.report.link("model"):
+                    learning.wait(jobs, report=self.report)
+                    figures += learning.in_service(part.trained)
+                predicted += self._predict(part)
+        self.report.hold("model", "; ".join(figures))
+        self.report.hold("prediction", "; ".join(predicted))
 
     def _predict(self, part: Part) -> list[str]:
         with self.report.link("prediction"):

@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from config.demo.machines import TypeSpec
@@ -17,7 +15,8 @@ from production import services as production_services
 from production.models import Failure
 from tenants.models import Job, User
 
-TRAINING_TIMEOUT_S = 240.0
+TRAINING_TIMEOUT_S = 300.0
+SAY_EVERY_S = 4.0
 _MECHANISMS = {
     "vibration": Failure.Mechanism.MECHANICAL,
     "overheating": Failure.Mechanism.MECHANICAL,
@@ -26,15 +25,6 @@ _MECHANISMS = {
     "low_output": Failure.Mechanism.MECHANICAL,
 }
 SOURCE = "maintenance log"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A training job that ended well: which type, what it reported, how long it took."""
-
-    type_name: str
-    result: Mapping[str, Any]
-    took_s: float
 
 
 def record_breakdown(machine_id: UUID, spec: TypeSpec, breakdown: Breakdown) -> None:
@@ -69,37 +59,44 @@ def record_missing(
     return n_new
 
 
-def train(type_names: Iterable[str], *, by: User, report: Report) -> list[Trained]:
-    """Have the worker train one model a machine type, and wait for all of them.
+def request(type_names: Iterable[str], *, by: User) -> dict[str, Job]:
+    """Have the worker train one model a machine type; return the jobs by type.
 
     Raises:
-        LinkFailed: a training was refused or failed; its own words are given.
+        LinkFailed: a training was refused; its own words are given.
     """
-    ids = {t.name: t.pk for t in production_selectors.machine_types()}
-    started = time.monotonic()
-    waiting: dict[str, Job] = {}
+    ids = {kind.name: kind.pk for kind in production_selectors.machine_types()}
+    jobs = {}
     for name in type_names:
         try:
-            waiting[name] = mlops_services.request_training(machine_type_id=ids[name], by=by)
+            jobs[name] = mlops_services.request_training(machine_type_id=ids[name], by=by)
         except mlops_services.NotReady as refusal:
             raise LinkFailed("model", f"{name}: {refusal}") from refusal
-    done: list[Trained] = []
-    said: dict[str, str] = {}
+    return jobs
+
+
+def wait(jobs: Mapping[str, Job], *, report: Report) -> None:
+    """Wait until every training has ended well, and say now and then how far they are.
+
+    Raises:
+        LinkFailed: a training failed or takes too long.
+    """
+    waiting, deadline = dict(jobs), time.monotonic() + TRAINING_TIMEOUT_S
+    said_at = time.monotonic()
     while waiting:
-        if time.monotonic() - started > TRAINING_TIMEOUT_S:
+        if time.monotonic() > deadline:
             raise LinkFailed("model", f"training of {', '.join(waiting)} took too long")
         for name, job in list(waiting.items()):
             job.refresh_from_db()
-            if job.state == Job.State.DONE:
-                done.append(Trained(name, job.result or {}, time.monotonic() - started))
-                del waiting[name]
-            elif job.state in {Job.State.FAILED, Job.State.DEAD}:
+            if job.state in {Job.State.FAILED, Job.State.DEAD}:
                 raise LinkFailed("model", f"{name}: {job.message or job.error}")
-            elif job.message and said.get(name) != job.message:
-                said[name] = job.message
-                report.progress(f"{name}: {job.message}")
+            if job.state == Job.State.DONE:
+                del waiting[name]
+        if time.monotonic() - said_at > SAY_EVERY_S:
+            said_at = time.monotonic()
+            for name, job in waiting.items():
+                report.progress(f"model of {name}: {job.progress:.0%}, {job.message.lower()}")
         time.sleep(0.2)
-    return done
 
 
 def has_model(type_name: str) -> bool:

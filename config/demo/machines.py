@@ -107,7 +107,7 @@ MILL = TypeSpec(
     "mill", "Milling machine", "Spindle bearing", 40,
     (_LOAD, _vibration(1.5, 4.4), _heat("spindle_temp_c", "Spindle temperature", 16, 15),
      _COOLANT, _power(1.3, 7.4)),
-    wear=Wear(mean_life_h=96), failure_note="Spindle bearing worn out, outer race pitted.",
+    wear=Wear(mean_life_h=130), failure_note="Spindle bearing worn out, outer race pitted.",
     products=("Flange DN50", "Flange DN80", "Bracket B7", "Pump housing"),
     loads=(1.0, 1.14, 0.82, 1.22),
 )  # fmt: skip
@@ -115,7 +115,7 @@ LATHE = TypeSpec(
     "lathe", "Lathe", "Main bearing", 115,
     (_LOAD, _vibration(1.1, 3.6), _heat("spindle_temp_c", "Spindle temperature", 13, 18),
      _COOLANT, _power(0.9, 5.1)),
-    wear=Wear(mean_life_h=104, spread=0.14), failure_note="Main bearing ran hot and seized.",
+    wear=Wear(mean_life_h=125, spread=0.14), failure_note="Main bearing ran hot and seized.",
     failure_mode="overheating",
     products=("Valve stem", "Bushing 22", "Spindle shaft"), loads=(1.0, 0.86, 1.18),
 )  # fmt: skip

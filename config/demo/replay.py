@@ -175,7 +175,7 @@ class Replay:
                     mechanism="mechanical", source="recording",
                 )  # fmt: skip
         type_name = f"Engine {self.data.name}"
-        learning.train([type_name], by=owner, report=self.report)
+        learning.wait(learning.request([type_name], by=owner), report=self.report)
         self.report.hold("model", "; ".join(learning.in_service([type_name])))
 
     def _judge(self, tested: list[Unit], ids: dict[str, UUID]) -> None:

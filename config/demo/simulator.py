@@ -190,8 +190,8 @@ class SimulatedMachine:
 
     def _effort(self, spec: SignalSpec) -> FloatArray:
         works = (self.plan.phase == Phase.WORK).astype(np.float64)
-        effort: FloatArray = works if spec.is_held else works * self.plan.load * self.plan.ratio
-        return effort
+        effort = works if spec.is_held else works * self.plan.load * self.plan.ratio
+        return np.asarray(effort)
 
     def _lagged(self, spec: SignalSpec, times_s: FloatArray, at: noise.IntArray) -> FloatArray:
         """Follow the effort as heat does: exactly, by the exponential on each stretch."""
