@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 import requests
 import stripe
 from django.conf import settings
+
+from billing import answers
+from billing.answers import StripeInvoice, StripeItem, StripeSubscription
 
 # The library tells of every call at level info; what matters of them is logged where it is done.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -48,64 +51,10 @@ class BadSignature(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StripeItem:
-    id: str
-    price_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class StripeSubscription:
-    id: str
-    status: str
-    items: tuple[StripeItem, ...]
-    period_start: datetime
-    period_end: datetime
-    cancel_at_period_end: bool
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class StripeLine:
-    id: str
-    description: str
-    quantity: int | None
-    amount: int
-    period_start: datetime
-    period_end: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StripeInvoice:
-    id: str
-    customer_id: str
-    number: str
-    status: str
-    currency: str
-    total: int
-    amount_due: int
-    amount_paid: int
-    period_start: datetime
-    period_end: datetime
-    created_at: datetime
-    finalized_at: datetime | None
-    paid_at: datetime | None
-    hosted_url: str
-    lines: tuple[StripeLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class StripeEvent:
     id: str
     kind: str
     payload: dict[str, Any]
-
-
-def _at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _maybe_at(seconds: int | None) -> datetime | None:
-    return None if seconds is None else _at(seconds)
 
 
 def _seconds(at: datetime) -> int:
@@ -281,11 +230,11 @@ class StripeGateway:
         if started_at is not None:
             values["backdate_start_date"] = _seconds(started_at)
         with _wrapped():
-            return _subscription(self._write(self._v1.subscriptions.create, values, key))
+            return answers.subscription(self._write(self._v1.subscriptions.create, values, key))
 
     def subscription(self, subscription_id: str) -> StripeSubscription:
         with _wrapped():
-            return _subscription(self._v1.subscriptions.retrieve(subscription_id))
+            return answers.subscription(self._v1.subscriptions.retrieve(subscription_id))
 
     def exchange_prices(
         self, *, key: str, subscription_id: str, old: Sequence[StripeItem], new: Sequence[str]
@@ -298,7 +247,7 @@ class StripeGateway:
             answer = self._v1.subscriptions.update(
                 subscription_id, _typed(values), {"idempotency_key": key}
             )
-            return _subscription(answer)
+            return answers.subscription(answer)
 
     def end_with_period(
         self, *, key: str, subscription_id: str, wanted: bool
@@ -307,7 +256,7 @@ class StripeGateway:
             answer = self._v1.subscriptions.update(
                 subscription_id, {"cancel_at_period_end": wanted}, {"idempotency_key": key}
             )
-            return _subscription(answer)
+            return answers.subscription(answer)
 
     # -- usage -------------------------------------------------------------------------------------
     def report_usage(
@@ -373,7 +322,7 @@ class StripeGateway:
             data = list(
                 self._v1.invoices.line_items.list(body.id, {"limit": 100}).auto_paging_iter()
             )
-        return _invoice(body, data)
+        return answers.invoice(body, data)
 
     # -- simulated time (Stripe's test mode) -------------------------------------------------------
     def create_clock(self, *, key: str, at: datetime) -> str:
@@ -385,7 +334,7 @@ class StripeGateway:
         """Return the time of a test clock, or None while it is still moving."""
         with _wrapped():
             clock = self._v1.test_helpers.test_clocks.retrieve(clock_id)
-            return _at(clock.frozen_time) if clock.status == "ready" else None
+            return answers.time_of(clock.frozen_time) if clock.status == "ready" else None
 
     def advance_clock(self, *, clock_id: str, to: datetime) -> None:
         with _wrapped():
@@ -402,49 +351,6 @@ class StripeGateway:
 def _typed(values: dict[str, Any]) -> Any:
     """Hand a plain mapping to the library, whose parameter types are TypedDicts."""
     return values
-
-
-def _subscription(body: Any) -> StripeSubscription:
-    items = body["items"]["data"]  # `body.items` is dict's own method
-    return StripeSubscription(
-        id=body.id,
-        status=body.status,
-        items=tuple(StripeItem(item.id, item.price.id) for item in items),
-        period_start=_at(items[0].current_period_start),
-        period_end=_at(items[0].current_period_end),
-        cancel_at_period_end=body.cancel_at_period_end,
-        ended_at=_maybe_at(body.ended_at),
-    )
-
-
-def _invoice(body: Any, lines: Sequence[Any]) -> StripeInvoice:
-    return StripeInvoice(
-        id=body.id,
-        customer_id=body.customer,
-        number=body.number or "",
-        status=body.status,
-        currency=body.currency.upper(),
-        total=body.total,
-        amount_due=body.amount_due,
-        amount_paid=body.amount_paid,
-        period_start=_at(body.period_start),
-        period_end=_at(body.period_end),
-        created_at=_at(body.created),
-        finalized_at=_maybe_at(body.status_transitions.finalized_at),
-        paid_at=_maybe_at(body.status_transitions.paid_at),
-        hosted_url=body.hosted_invoice_url or "",
-        lines=tuple(
-            StripeLine(
-                id=line.id,
-                description=line.description or "",
-                quantity=line.quantity,
-                amount=line.amount,
-                period_start=_at(line.period.start),
-                period_end=_at(line.period.end),
-            )
-            for line in lines
-        ),
-    )
 
 
 def verified_event(*, body: bytes, signature: str, secret: str) -> StripeEvent:

@@ -5,7 +5,8 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from billing.gateways import StripeGateway, StripeInvoice, gateway
+from billing.answers import StripeInvoice
+from billing.gateways import StripeGateway, gateway
 from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription
 from billing.services.subscriptions import write_mirror
 

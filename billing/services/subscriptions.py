@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import catalogue, plans
-from billing.gateways import StripeGateway, StripeSubscription, gateway
+from billing.answers import StripeSubscription
+from billing.gateways import StripeGateway, gateway
 from billing.models import BillingAccount, PlanTerm, Subscription
 from billing.periods import next_full_hour, next_month
 from billing.services.accounts import account_for, ensure_customer
