@@ -20,6 +20,7 @@ export function startSpark(svg: HTMLElement): void {
     ] as const);
     line.setAttribute("d", at.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join(""));
     const end = at.at(-1);
+    dot.setAttribute("r", "3.5");
     dot.setAttribute("cx", String(end?.[0] ?? 0));
     dot.setAttribute("cy", String(end?.[1] ?? 0));
   };
