@@ -91,7 +91,7 @@ WORKSHOP = Plan(
     max_machines=None,
     max_people=None,
     history_days=None,
-    trial_days=30,
+    trial_days=0,  # offered once a subscription can start with a trial
     summary="A month without readings costs nothing.",
     features=(
         "20 M readings a machine included",
@@ -109,7 +109,7 @@ PLANT = Plan(
     max_machines=None,
     max_people=None,
     history_days=None,
-    trial_days=30,
+    trial_days=0,  # offered once a subscription can start with a trial
     summary="For several sites and your own sign-in.",
     features=(
         "60 M readings a machine included",
