@@ -56,45 +56,68 @@ def machines_of(machine_type: MachineType) -> list[Machine]:
     return list(rows.filter(machine_type=machine_type))
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The readings of one life that ended."""
+
+    key: str
+    group: str
+    recording: Recording
+
+
 def build(machine_type: MachineType, *, at: datetime) -> DataSet:
     """Read the lives of a type that ended before `at`."""
-    failures: dict[UUID, list[tuple[datetime, datetime | None]]] = {}
-    for failure in counted_failures(machine_type):
-        if failure.failed_at <= at:
-            failures.setdefault(failure.machine_id, []).append(
-                (failure.failed_at, failure.restored_at)
-            )
-    machines = [m for m in machines_of(machine_type) if m.pk in failures]
+    pieces, signals, n_machines = _pieces(machine_type, at)
     meter = machine_type.life_meter_key
-    pieces: list[tuple[str, str, Recording]] = []
-    seen: dict[str, int] = {}
-    for machine in machines:
-        whole = recording_of(machine, meter_key=meter, start=BEGINNING, end=at)
-        for key in whole.columns:
-            seen[key] = seen.get(key, 0) + 1
-        spans = history.spans(
-            commissioned_at=machine.commissioned_at, failures=failures[machine.pk]
-        )
-        for number, span in enumerate(spans, start=1):
-            if span.end is not None:
-                part = history.within(whole, span)
-                pieces.append((f"{machine.pk}/{number}", str(machine.pk), part))
-    usages = [history.usage_of(part) for _key, _group, part in pieces]
-    usages = [usage for usage in usages if len(usage) and usage[-1] > 0]
-    signals = tuple(sorted(key for key, n in seen.items() if 2 * n >= len(machines)))
     unit = machine_type.life_meter_unit if meter else HOURS
+    usages = [history.usage_of(piece.recording) for piece in pieces]
+    usages = [usage for usage in usages if len(usage) and usage[-1] > 0]
     if not usages or not signals:
-        return DataSet(signals, unit, 1.0, [], len(machines))
+        return DataSet(signals, unit, 1.0, [], n_machines)
     step = step_for(
         lengths=[float(usage[-1]) for usage in usages],
         natural=history.natural_step(usages, is_metered=bool(meter)),
     )
     found = [
-        history.life_of(part, signals=signals, step=step, key=key, group=group, failed=True)
-        for key, group, part in pieces
-    ]
+        history.life_of(
+            piece.recording, signals=signals, step=step, key=piece.key, group=piece.group,
+            failed=True,
+        )
+        for piece in pieces
+    ]  # fmt: skip
     lives = [life for life in found if life is not None and len(life) > 1]
-    return DataSet(signals, unit, step, lives, len(machines))
+    return DataSet(signals, unit, step, lives, n_machines)
+
+
+def _pieces(machine_type: MachineType, at: datetime) -> tuple[list[_Piece], tuple[str, ...], int]:
+    """Return the lives, the signals that at least half of the machines report, their number."""
+    failures: dict[UUID, list[tuple[datetime, datetime | None]]] = {}
+    for failure in counted_failures(machine_type):
+        if failure.failed_at <= at:
+            ended = (failure.failed_at, failure.restored_at)
+            failures.setdefault(failure.machine_id, []).append(ended)
+    machines = [m for m in machines_of(machine_type) if m.pk in failures]
+    pieces: list[_Piece] = []
+    seen: dict[str, int] = {}
+    counting: set[str] = set()
+    for machine in machines:
+        whole = recording_of(
+            machine, meter_key=machine_type.life_meter_key, start=BEGINNING, end=at
+        )
+        for key in whole.columns:
+            seen[key] = seen.get(key, 0) + 1
+        ends = [failed_at for failed_at, _restored_at in failures[machine.pk]]
+        counting |= history.counters(whole, ends=ends)
+        spans = history.spans(
+            commissioned_at=machine.commissioned_at, failures=failures[machine.pk]
+        )
+        pieces += [
+            _Piece(f"{machine.pk}/{number}", str(machine.pk), history.within(whole, span))
+            for number, span in enumerate(spans, start=1)
+            if span.end is not None
+        ]
+    shared = {key for key, n in seen.items() if 2 * n >= len(machines)}
+    return pieces, tuple(sorted(shared - counting)), len(machines)
 
 
 def current_life(

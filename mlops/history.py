@@ -116,6 +116,25 @@ def _metered(meter: FloatArray) -> FloatArray:
     return np.asarray(np.cumsum(usage), dtype=np.float64)
 
 
+def counters(recording: Recording, *, ends: Sequence[datetime]) -> set[str]:
+    """Return the signals that only ever count up, through failures and repairs alike.
+
+    They tell the calendar, not the machine. A measure of wear may rise all life long too, but a
+    repair brings it down: so at least one life must have ended within the recording to tell.
+    """
+    if len(recording.times) == 0:
+        return set()
+    first, last = int(recording.times[0]), int(recording.times[-1])
+    if not any(first < int(end.timestamp() * 1000) < last for end in ends):
+        return set()
+    found = set()
+    for key, column in recording.columns.items():
+        steps = np.diff(column[~np.isnan(column)])
+        if np.all(steps >= 0) and np.any(steps > 0):
+            found.add(key)
+    return found
+
+
 def within(recording: Recording, span: Span) -> Recording:
     """Return the readings of one life; the moment of failure belongs to it."""
     start = 0 if span.start is None else int(span.start.timestamp() * 1000)

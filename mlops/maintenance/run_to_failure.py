@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops.lives import FloatArray, Life
+from mlops.lives import FloatArray, Life, UnusableLives
 
 SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz")
 
@@ -76,11 +76,14 @@ def _lives(path: Path, *, failed: bool) -> tuple[tuple[str, ...], list[Life]]:
     if table.shape[1] < 3:
         raise BadFolder(f"{path.name}: unit, step and at least one signal are needed.")
     units = table[:, 0]
-    lives = [
-        Life(f"{unit:g}", f"{unit:g}", rows[:, 1], rows[:, 2:], failed)
-        for unit in np.unique(units)
-        for rows in (table[units == unit],)
-    ]
+    try:
+        lives = [
+            Life(f"{unit:g}", f"{unit:g}", rows[:, 1], rows[:, 2:], failed)
+            for unit in np.unique(units)
+            for rows in (table[units == unit],)
+        ]
+    except UnusableLives as error:
+        raise BadFolder(f"{path.name}: {error}") from error
     return header[2:], lives
 
 

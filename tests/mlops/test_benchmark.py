@@ -51,6 +51,26 @@ def test_units_and_steps_are_read_as_lives(folder):
     assert np.array_equal(data.left, [3, 20, 60])
 
 
+def test_units_too_short_to_forecast_are_counted_apart(folder):
+    with (folder / "RUL_mine.csv").open("a") as file:
+        file.write("\n70")
+    with gzip.open(folder / "test_mine.csv.gz", "at") as file:
+        file.write("\n4,1,40,55,1.5")
+
+    call_command("benchmark", "maintenance", data=folder, json=folder / "out.json")
+
+    figures = json.loads((folder / "out.json").read_text())["metrics"]["mine"]
+    assert (figures["n"], figures["n_refused"]) == (3.0, 1.0)
+
+
+def test_steps_that_do_not_increase_are_refused(folder):
+    with (folder / "train_mine.txt").open("a") as file:
+        file.write("\n1 1 40 55 1.5")
+
+    with pytest.raises(CommandError, match="usage must increase"):
+        call_command("benchmark", "maintenance", data=folder)
+
+
 @pytest.mark.parametrize("missing", ["test_mine.csv.gz", "RUL_mine.csv"])
 def test_a_missing_file_is_named(folder, missing):
     (folder / missing).unlink()

@@ -62,6 +62,17 @@ def test_a_meter_that_was_reset_goes_on_from_where_it_was():
     assert usage.tolist() == [0.0, 4.0, 4.0, 4.0, 7.0]
 
 
+def test_what_counts_on_through_a_repair_is_a_counter():
+    part = recording(
+        [0, MINUTE, 2 * MINUTE, 3 * MINUTE],
+        run_hours=[5, np.nan, 6, 7], wear_mm=[0, 1, 0, 1], fixed=[3, 3, 3, 3],
+    )  # fmt: skip
+
+    assert history.counters(part, ends=[T0 + timedelta(minutes=1)]) == {"run_hours"}
+    # Without a repair in between, a counter cannot be told from wear.
+    assert history.counters(part, ends=[T0 + timedelta(minutes=9)]) == set()
+
+
 @pytest.mark.parametrize("word", ["ACTIVE", "Running", "execute "])
 def test_words_of_controls_are_understood(word):
     running = history.running_from_words([None, word, None, "STOPPED", None])

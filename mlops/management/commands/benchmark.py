@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
+from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
 from mlops.maintenance.run_to_failure import RunToFailure
@@ -41,7 +42,7 @@ class Command(BaseCommand):
                 metrics[data.name] = self._maintenance(data, cap)
         except run_to_failure.BadFolder as error:
             raise CommandError(str(error)) from error
-        except rul.NotEnoughLives as error:
+        except (rul.NotEnoughLives, UnusableLives) as error:
             raise CommandError(f"{data.name}: {error}") from error
         if options["json"]:
             options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
@@ -74,6 +75,8 @@ class Command(BaseCommand):
             f"  on training units never seen: RMSE {training.metrics['rmse_capped']:.2f} over "
             f"whole lives (by age alone {training.metrics['rmse_by_age_alone']:.2f})"
         )
+        if figures["n_refused"]:
+            out(f"  {figures['n_refused']:.0f} test units have too little history to say anything")
         known = [
             f"{method} {results[name][0]} / {results[name][1]:g}"
             for method, results in evaluation.PUBLISHED.items()
@@ -107,14 +110,26 @@ def _through_storage(model: rul.RulModel) -> rul.RulModel:
 
 
 def measure(model: rul.RulModel, data: RunToFailure, *, cap: float) -> dict[str, float]:
-    """Forecast every test unit from its last row and compare with what was left."""
+    """Forecast every test unit from its last row and compare with what was left.
+
+    `n_refused` counts units whose history is too short; they are in no other figure.
+    """
     onnx = trees.OnnxModel(model.serialised)
-    forecasts = [model.forecast(life, onnx) for life in data.test]
+    forecasts: list[rul.Forecast] = []
+    left: list[float] = []
+    for life, true in zip(data.test, data.left, strict=True):
+        try:
+            forecasts.append(model.forecast(life, onnx))
+        except rul.TooLittleHistory:
+            continue  # the product would say so; counted as refused
+        left.append(float(true))
+    if not forecasts:
+        raise CommandError(f"{data.name}: every test unit is too short to forecast.")
     predicted = np.array([forecast.rul for forecast in forecasts])
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = {"n_refused": float(len(data.test) - len(forecasts))}
     for level in rul.REPORTED_LEVELS:
         ends = np.array([forecast.intervals[level] for forecast in forecasts])
         figures |= evaluation.report(
-            data.left, predicted, ends[:, 0], ends[:, 1], level=level, cap=cap
+            np.array(left), predicted, ends[:, 0], ends[:, 1], level=level, cap=cap
         )
     return {name: round(value, 4) for name, value in figures.items()}
