@@ -153,7 +153,7 @@ class Chain:
         for part, jobs in trainings:
             with factory_context(part.founded.factory):
                 with self.report.link("model"):
-                    learning.wait(jobs, report=self.report)
+                    learning.wait(jobs, report=self.report, until_recorded=self.retrain)
                     figures += learning.in_service(part.trained)
                 predicted += self._predict(part)
         self.report.hold("model", "; ".join(figures))

@@ -1,6 +1,7 @@
 """Found a factory the way its people would: through services, and only what is not there yet."""
 
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from django.utils import timezone
 from config.demo.diary import FactoryEntry
 from config.demo.machines import FactorySpec, TypeSpec
 from config.demo.plan import DAY_S
+from config.demo.report import LinkFailed
 from production import selectors as production_selectors
 from production import services as production_services
 from production.models import MachineType
@@ -21,10 +23,11 @@ from telemetry import services as telemetry_services
 from tenants import credentials, names
 from tenants import services as tenants_services
 from tenants.context import factory_context
-from tenants.models import Factory, FactoryLimits, Role, User
+from tenants.models import Factory, FactoryLimits, Job, Role, User
 
 # A demonstration posts weeks within a minute; a factory's gateways do not.
 READINGS_PER_S = 200_000
+BUILDING_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,33 @@ def found_factory(
     factory = Factory.objects.filter(schema_name=spec.stem).first()
     is_new = factory is None
     if factory is None:
-        factory = tenants_services.create_factory(
-            name=spec.name, owner=owner, time_zone=spec.time_zone, currency="EUR", stem=spec.stem
-        )
+        factory = sign_up(spec.name, owner=owner, stem=spec.stem, time_zone=spec.time_zone)
     for role, user in people.items():
         if role != Role.OWNER:
             tenants_services.set_role(factory=factory, user=user, role=role, actor=owner)
     write_entry(factory, entry)
     return factory, is_new
+
+
+def sign_up(name: str, *, owner: User, stem: str, time_zone: str = "UTC") -> Factory:
+    """Ask for a factory as the page does, and wait until the worker has built it.
+
+    Raises:
+        LinkFailed: it could not be built, or nobody built it in time.
+    """
+    factory, job = tenants_services.request_factory(
+        name=name, owner=owner, time_zone=time_zone, currency="EUR", stem=stem
+    )
+    deadline = time.monotonic() + BUILDING_TIMEOUT_S
+    while factory.state == Factory.State.CREATING:
+        job.refresh_from_db()
+        if job.state in {Job.State.FAILED, Job.State.DEAD} or time.monotonic() > deadline:
+            raise LinkFailed(
+                "sign-up", f"{name}: {job.error or job.message or 'not built in time'}"
+            )
+        time.sleep(0.05)
+        factory.refresh_from_db()
+    return factory
 
 
 def write_entry(factory: Factory, entry: FactoryEntry) -> None:

@@ -17,6 +17,7 @@ from tenants.models import Job, User
 
 TRAINING_TIMEOUT_S = 300.0
 SAY_EVERY_S = 4.0
+IN_SERVICE = 0.97  # the progress that mlops reports once a model serves
 _MECHANISMS = {
     "vibration": Failure.Mechanism.MECHANICAL,
     "overheating": Failure.Mechanism.MECHANICAL,
@@ -75,8 +76,10 @@ def request(type_names: Iterable[str], *, by: User) -> dict[str, Job]:
     return jobs
 
 
-def wait(jobs: Mapping[str, Job], *, report: Report) -> None:
+def wait(jobs: Mapping[str, Job], *, report: Report, until_recorded: bool = True) -> None:
     """Wait until every training has ended well, and say now and then how far they are.
+
+    A model serves before its run is in MLflow's book; without `until_recorded` that is enough.
 
     Raises:
         LinkFailed: a training failed or takes too long.
@@ -90,12 +93,14 @@ def wait(jobs: Mapping[str, Job], *, report: Report) -> None:
             job.refresh_from_db()
             if job.state in {Job.State.FAILED, Job.State.DEAD}:
                 raise LinkFailed("model", f"{name}: {job.message or job.error}")
-            if job.state == Job.State.DONE:
+            is_serving = job.progress >= IN_SERVICE and not until_recorded
+            if job.state == Job.State.DONE or is_serving:
                 del waiting[name]
         if time.monotonic() - said_at > SAY_EVERY_S:
             said_at = time.monotonic()
             for name, job in waiting.items():
-                report.progress(f"model of {name}: {job.progress:.0%}, {job.message.lower()}")
+                told = job.message.lower() or "waiting for the worker"
+                report.progress(f"model of {name}: {job.progress:.0%}, {told}")
         time.sleep(0.2)
 
 

@@ -29,7 +29,6 @@ from mlops.maintenance.run_to_failure import RunToFailure
 from production import selectors as production_selectors
 from production import services as production_services
 from telemetry import selectors as telemetry_selectors
-from tenants import services as tenants_services
 from tenants.context import factory_context
 from tenants.models import Factory, User
 
@@ -106,9 +105,7 @@ class Replay:
         )
         factory = Factory.objects.filter(schema_name=self.stem).first()
         if factory is None:
-            factory = tenants_services.create_factory(
-                name=f"Replay {self.data.name}", owner=owner, stem=self.stem
-            )
+            factory = founding.sign_up(f"Replay {self.data.name}", owner=owner, stem=self.stem)
         founding.open_the_gates(factory)
         founding.write_entry(factory, entry)
         self.diary.write()
