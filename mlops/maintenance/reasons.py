@@ -112,7 +112,9 @@ def _sentence(
     if usual is None:
         return f"{amount}{trend}; what is usual is not known yet."
     low, high = usual
-    between = f"{written(low)} to {written(high)}{unit}"
+    width = high - low
+    between = f"{written(low, width)} to {written(high, width)}{unit}"
+    amount = f"{name.label} is {written(value, width)}{unit}"
     if value > high:
         return f"{amount}, above its usual {between}{trend}."
     if value < low:
@@ -121,10 +123,20 @@ def _sentence(
     return f"{amount}{course}, within its usual {between}."
 
 
-def written(value: float) -> str:
-    """Write a number with as many digits as people read: 4 significant ones, no exponent."""
-    if value == 0 or not np.isfinite(value):
-        return "0"
-    decimals = max(0, 3 - int(np.floor(np.log10(abs(value)))))
-    text = f"{value:,.{min(decimals, 6)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def written(value: float, width: float = 0.0) -> str:
+    """Write a number with as many digits as people read: 4 significant ones, no exponent.
+
+    More, where the range beside it is so narrow that its ends would read alike.
+    """
+    if not np.isfinite(value):
+        return "not known"
+    decimals = 3 - _magnitude(value)
+    if width > 0:
+        decimals = max(decimals, 1 - _magnitude(width))
+    text = f"{value:,.{min(max(decimals, 0), 6)}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _magnitude(value: float) -> int:
+    return int(np.floor(np.log10(abs(value)))) if value else 3

@@ -134,3 +134,11 @@ def test_a_silent_signal_is_said_to_be_silent(training, onnx):
 )
 def test_numbers_are_written_as_people_read_them(value, text):
     assert written(value) == text
+
+
+def test_a_narrow_range_is_written_so_that_its_ends_differ():
+    assert [written(x, 0.17) for x in (2387.98, 2388.06, 2388.15)] == [
+        "2,387.98",
+        "2,388.06",
+        "2,388.15",
+    ]
