@@ -273,7 +273,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MachineStateEnum": "production.models.Machine.State",
         "PredictionStateEnum": "mlops.models.Prediction.State",
-        "OperatingStateEnum": "analytics.states.State",
+        "OperatingStateEnum": [
+            (s, s) for s in ("run", "slow", "idle", "down", "setup", "planned", "nodata")
+        ],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
