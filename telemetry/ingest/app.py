@@ -42,6 +42,10 @@ _ENCODE = msgspec.json.Encoder().encode
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
+async def _keep(_connection: Any) -> None:
+    """Nothing to reset between uses: no lookup leaves a setting, a lock or a cursor behind."""
+
+
 class _Request:
     """The headers that matter here."""
 
@@ -211,6 +215,7 @@ class IngestApp:
                 timeout=3,
                 command_timeout=5,
                 max_inactive_connection_lifetime=60,
+                reset=_keep,
                 server_settings={
                     "application_name": "takt ingest lookups",
                     "lock_timeout": "2s",

@@ -28,8 +28,8 @@ TRUSTED_S = 4.0
 OVERLAP_S = 60.0
 UNKNOWN_S = 1.0
 MAX_UNKNOWN = 20_000
-MAX_LOOKUPS = 2
 
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _PREFIX = b"takt_dev_"
 _UNAUTHORIZED = ((b"www-authenticate", b'Bearer realm="takt"'),)
 
@@ -39,11 +39,11 @@ _FACTORY_COLUMNS = """
     coalesce(l.distinct_keys_per_device, 500) AS distinct_keys_per_device
 """
 _LOOK_UP = f"""
-    SELECT c.device_id, c.expires_at, {_FACTORY_COLUMNS}
+    SELECT c.digest, c.device_id, c.expires_at, {_FACTORY_COLUMNS}
     FROM public.tenants_credential c
     JOIN public.tenants_factory f ON f.id = c.factory_id
     LEFT JOIN public.tenants_factorylimits l ON l.factory_id = f.id
-    WHERE c.digest = $1 AND c.kind = 'device' AND c.revoked_at IS NULL
+    WHERE c.digest = ANY($1::bytea[]) AND c.kind = 'device' AND c.revoked_at IS NULL
         AND (c.expires_at IS NULL OR c.expires_at > now())
         AND f.state IN ('active', 'suspended')
 """  # noqa: S608  no value from outside
@@ -76,7 +76,7 @@ class Credentials:
         self._unknown: dict[bytes, float] = {}
         self._factories: dict[int, Factory] = {}
         self._asking: dict[bytes, asyncio.Future[_Known | None]] = {}
-        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._looking: asyncio.Task[None] | None = None
         self._renewed_at = time.monotonic()
 
     async def device_for(self, *, authorization: bytes, host: bytes) -> Device:
@@ -121,29 +121,41 @@ class Credentials:
             return None
         asking = self._asking.get(digest)
         if asking is None:
-            asking = self._asking[digest] = asyncio.ensure_future(self._look_up(digest))
-            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+            asking = self._asking[digest] = asyncio.get_running_loop().create_future()
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look_up())
         try:
             # Shielded: a client that hangs up must not take the answer from the others.
             return await asyncio.shield(asking)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _AWAY:
             raise unavailable("Tokens cannot be checked now; send again in a moment.") from None
 
-    async def _look_up(self, digest: bytes) -> _Known | None:
-        async with self._lookups:
-            row = await self._pool.fetchrow(_LOOK_UP, digest, timeout=3)
-        if row is None:
+    async def _look_up(self) -> None:
+        """Ask for all tokens that have come up while the last question was asked."""
+        while asked := self._asking:
+            self._asking = {}
+            try:
+                rows = await self._pool.fetch(_LOOK_UP, list(asked), timeout=3)
+            except _AWAY as error:
+                for waiting in asked.values():
+                    waiting.set_exception(error)
+                    waiting.exception()  # it may be that nobody waits any more
+                continue
+            found = {row["digest"]: self._remember(row) for row in rows}
             if len(self._unknown) >= MAX_UNKNOWN:
                 self._unknown.clear()
-            self._unknown[digest] = time.monotonic()
-            return None
-        factory = self._factory_from(row)
+            for digest, waiting in asked.items():
+                if digest not in found:
+                    self._unknown[digest] = time.monotonic()
+                waiting.set_result(found.get(digest))
+
+    def _remember(self, row: Any) -> _Known:
         expires_at = row["expires_at"]
-        known = self._known[digest] = _Known(
-            factory.device(row["device_id"]),
+        known = self._known[row["digest"]] = _Known(
+            self._factory_from(row).device(row["device_id"]),
             None if expires_at is None else expires_at.timestamp(),
         )
-        self._unknown.pop(digest, None)
+        self._unknown.pop(row["digest"], None)
         return known
 
     def _factory_from(self, row: Any) -> Factory:
@@ -167,7 +179,7 @@ class Credentials:
         while True:
             try:
                 await self.renew()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _AWAY as error:
                 log.warning("telemetry.credentials.not_renewed", error=type(error).__name__)
             await asyncio.sleep(POLL_S)
 

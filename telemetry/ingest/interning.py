@@ -45,9 +45,15 @@ class Interner:
                     sound.append(signature)
         if not sound:
             return found
-        async with self._pool.acquire() as connection, connection.transaction():
-            own, allowed = await self._allow_signals(connection, device, sound, found)
-            plans = await self._make_plans(connection, device.factory, own, allowed)
+        async with self._pool.acquire() as connection:
+            # A device that was known before this process started needs one look and no lock.
+            own, allowed = await _signals_of(connection, device), sound
+            if any(pair not in own for signature in sound for pair in _pairs(signature)):
+                async with connection.transaction():
+                    own, allowed = await self._allow_signals(connection, device, sound, found)
+                    plans = await self._make_plans(connection, device.factory, own, allowed)
+            else:
+                plans = await self._make_plans(connection, device.factory, own, allowed)
         # Remembered only now: before the commit the ids might never come to be.
         factory = device.factory
         factory.key_ids.update(own)
@@ -122,12 +128,7 @@ class Interner:
             f"SELECT id FROM {schema}.telemetry_device WHERE id = $1 FOR UPDATE",
             device.id,
         )
-        rows = await connection.fetch(
-            f"SELECT k.key, k.kind, k.id FROM {schema}.telemetry_signal s"
-            f" JOIN {schema}.telemetry_signalkey k ON k.id = s.key_id WHERE s.device_id = $1",
-            device.id,
-        )
-        own = {(row["key"], row["kind"]): row["id"] for row in rows}
+        own = await _signals_of(connection, device)
         n_allowed = factory.limits.distinct_keys_per_device
         fresh: dict[tuple[str, str], None] = {}
         allowed: list[Signature] = []
@@ -185,6 +186,16 @@ async def intern_keyset(connection: Any, factory: Factory, keyset: tuple[int, ..
         found = await connection.fetchval(find, keyset)
     assert found is not None
     return found
+
+
+async def _signals_of(connection: Any, device: Device) -> dict[tuple[str, str], int]:
+    schema = f'"{device.factory.schema}"'
+    rows = await connection.fetch(
+        f"SELECT k.key, k.kind, k.id FROM {schema}.telemetry_signal s"
+        f" JOIN {schema}.telemetry_signalkey k ON k.id = s.key_id WHERE s.device_id = $1",
+        device.id,
+    )
+    return {(row["key"], row["kind"]): row["id"] for row in rows}
 
 
 def _pairs(signature: Signature) -> Pairs:

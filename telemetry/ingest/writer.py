@@ -36,6 +36,7 @@ STATEMENT_TIMEOUT_S = 10.0
 CAREFUL_S = 5.0
 PAUSE_S = 2.0
 _TRIES = 4
+_TURNS = 3
 
 _SESSION = {
     "application_name": "takt ingest",
@@ -163,6 +164,10 @@ class Writer:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
+            # Requests that the loop has already accepted get their turn first: otherwise the
+            # first one after a pause would be committed alone and all others wait for it.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             group = self._take_group()
             try:
                 await self._commit(group)
