@@ -36,7 +36,8 @@ STATEMENT_TIMEOUT_S = 10.0
 CAREFUL_S = 5.0
 PAUSE_S = 2.0
 _TRIES = 4
-_TURNS = 3
+# A group takes at most half of what is under way, but never less than this: see _take_group.
+_MIN_GROUP = 8
 
 _SESSION = {
     "application_name": "takt ingest",
@@ -73,6 +74,7 @@ class Writer:
         self._after_commit = after_commit
         self._queue: deque[Submission] = deque()
         self._n_pending = 0
+        self._n_last_group = 0
         self._arrived = asyncio.Event()
         self._connected = asyncio.Event()
         self._connection: Any = None
@@ -164,10 +166,6 @@ class Writer:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
-            # Requests that the loop has already accepted get their turn first: otherwise the
-            # first one after a pause would be committed alone and all others wait for it.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
             group = self._take_group()
             try:
                 await self._commit(group)
@@ -176,12 +174,20 @@ class Writer:
                 raise
 
     def _take_group(self) -> list[Submission]:
+        """Take what has arrived, but leave a half of the senders to the next group.
+
+        Senders that wait for their answers come back together. If all were in one group, the
+        database would rest while they are read and this process while they are committed; in
+        two groups one is read while the other is committed.
+        """
         group: list[Submission] = []
         n_readings = 0
-        while self._queue and n_readings < MAX_GROUP_READINGS:
+        n_most = max(_MIN_GROUP, (len(self._queue) + self._n_last_group) // 2)
+        while self._queue and n_readings < MAX_GROUP_READINGS and len(group) < n_most:
             submission = self._queue.popleft()
             n_readings += submission.n_rows
             group.append(submission)
+        self._n_last_group = len(group)
         return group
 
     async def _commit(self, group: list[Submission]) -> None:
