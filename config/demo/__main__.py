@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -18,12 +20,30 @@ import structlog
 from config.demo.diary import Diary
 from config.demo.report import LinkFailed, Report, complain
 from infra.local.failures import AlreadyRunning, Malformed, ServiceFailed
-from infra.local.stack import Stack
+from infra.local.stack import SERVICES, Stack
 from mlops.maintenance.run_to_failure import RunToFailure
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DAYS = 35.0  # weeks enough for several lives of each machine, and for a month to end and be paid
+HEALTH_TIMEOUT_S = 5.0
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+@dataclass(frozen=True)
+class Run:
+    """What this run is asked to do, and where."""
+
+    var: Path
+    report: Report
+    once: bool
+    recording: RunToFailure | None
+    days: float
+    only: str
+    began: float
+
+    @property
+    def ca_file(self) -> Path:
+        return self.var / "ca.pem"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     report = Report()
     try:
-        days = _days()
-        return _run(options, report=report, days=days)
+        return _start(_asked(options, report))
     except LinkFailed as failure:
         for line in report.summary():
             report.say(line)
@@ -54,13 +73,29 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _days() -> float:
-    """Read how many days of history are told (TAKT_DEMO_DAYS).
+def _asked(options: argparse.Namespace, report: Report) -> Run:
+    """Read everything before anything is started: what cannot be done costs no waiting.
 
     Raises:
-        ValueError: not a number of days between 1 and 60.
+        ValueError: the folder cannot be replayed, or an environment variable cannot be used.
     """
-    text = os.environ.get("TAKT_DEMO_DAYS", str(DAYS))
+    recording = None
+    if options.data is not None:
+        from config.demo import recorded
+
+        recording = recorded.choose(options.data)
+    return Run(
+        var=Path(os.environ.get("TAKT_VAR") or REPOSITORY / "var"),
+        report=report,
+        once=options.once,
+        recording=recording,
+        days=_days(os.environ.get("TAKT_DEMO_DAYS", str(DAYS))),
+        only=os.environ.get("TAKT_DEMO_ONLY", ""),
+        began=time.monotonic(),
+    )
+
+
+def _days(text: str) -> float:
     try:
         days = float(text)
     except ValueError:
@@ -70,18 +105,10 @@ def _days() -> float:
     return days
 
 
-def _run(options: argparse.Namespace, *, report: Report, days: float) -> int:
-    began = time.monotonic()
-    var = Path(os.environ.get("TAKT_VAR") or REPOSITORY / "var")
-    os.environ["TAKT_MAILBOX"] = os.environ.get("TAKT_MAILBOX", "1")
-    recording = None
-    if options.data is not None:
-        # Read before anything is started: a folder that cannot be replayed costs no waiting.
-        from config.demo import recorded
-
-        recording = recorded.choose(options.data)
-    report.say("Starting Takt ...")
-    with Stack(var=var, log=report.progress) as stack:
+def _start(run: Run) -> int:
+    os.environ.setdefault("TAKT_MAILBOX", "1")
+    run.report.say("Starting Takt ...")
+    with Stack(var=run.var, log=run.report.progress) as stack:
         os.environ.update(stack.env)
         import django
 
@@ -89,94 +116,117 @@ def _run(options: argparse.Namespace, *, report: Report, days: float) -> int:
         django.setup()
         # What services log is for operators; here the report speaks.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-        if recording is not None:
-            return _replay(recording, options, var=var, report=report, began=began)
-        return _tell(options, var=var, report=report, days=days, began=began)
+        try:
+            _tell(run) if run.recording is None else _replay(run, run.recording)
+        except LinkFailed:
+            # A link may have broken because a part did: say which, while it can be asked.
+            for failure in _ailing(stack):
+                complain(failure)
+            raise
+        if not run.once:
+            return 0
+        ailing = _ailing(stack)
+        for failure in ailing:
+            complain(failure)
+        return EXIT_FAILED if ailing else 0
 
 
-def _replay(
-    recording: RunToFailure,
-    options: argparse.Namespace,
-    *,
-    var: Path,
-    report: Report,
-    began: float,
-) -> int:
+def _ailing(stack: Stack) -> list[str]:
+    """Ask every part whether it does its work; return what is said of those that do not."""
+    out = []
+    for service in SERVICES:
+        try:
+            stack.wait_healthy(service, HEALTH_TIMEOUT_S)
+        except KeyError:
+            continue  # replaced by an address: not ours to watch
+        except ServiceFailed as failure:
+            out.append(f"{failure.service} failed: {failure.reason}")
+    return out
+
+
+def _replay(run: Run, recording: RunToFailure) -> None:
     from config.demo import replay
 
-    replay.run(recording, var=var, report=report)
-    _close(report, began)
-    if not options.once:
-        _wait(Diary.read(var / "demo.json"), report)
-    return 0
+    replay.run(recording, diary=_diary(run), report=run.report, ca_file=run.ca_file)
+    _close(run)
+    if not run.once:
+        _greet(run)
+        _until_interrupted(threading.Event().wait)
 
 
-def _tell(
-    options: argparse.Namespace, *, var: Path, report: Report, days: float, began: float
-) -> int:
-    from django.conf import settings
-
+def _tell(run: Run) -> None:
     from config.demo import live
     from config.demo.chain import Chain
 
-    diary = Diary.read(var / "demo.json")
-    diary.base_url = settings.BASE_URL
-    diary.ca_file = _shown(var / "ca.pem")
-    days = float(diary.facts.setdefault("days", days))
-    report.say(f"The portal answers at {settings.BASE_URL}; its factories are being filled ...")
+    diary = _diary(run)
+    run.report.say(f"The portal answers at {diary.base_url}; its factories are being filled ...")
     chain = Chain(
         diary=diary,
-        report=report,
-        base_url=settings.BASE_URL,
-        ca_file=(var / "ca.pem"),
-        days=days,
-        retrain=options.once,
+        report=run.report,
+        base_url=diary.base_url,
+        ca_file=run.ca_file,
+        days=float(diary.facts.setdefault("days", run.days)),
+        retrain=run.once,
+        only=run.only,
     )
     parts = chain.run()
-    _close(report, began)
-    if options.once:
-        return 0
-    _greet(diary, report)
-    live.go_on(
-        chain.live(parts),
-        base_url=settings.BASE_URL,
-        ca_file=var / "ca.pem",
-        stop=threading.Event(),
-        record=chain.recorder(parts),
-        report=report,
+    _close(run)
+    if run.once:
+        return
+    _greet(run)
+    machines = chain.live(parts)
+    _until_interrupted(
+        lambda: live.go_on(
+            machines,
+            base_url=diary.base_url,
+            ca_file=run.ca_file,
+            stop=threading.Event(),
+            record=chain.recorder(parts),
+            report=run.report,
+        )
     )
-    return 0
 
 
-def _close(report: Report, began: float) -> None:
-    for line in report.summary():
-        report.say(line)
-    report.say(f"All of it took {time.monotonic() - began:.0f} s, with the start of everything.")
+def _until_interrupted(live_on: Callable[[], object]) -> None:
+    """Ctrl-C is how a demonstration ends well."""
+    try:
+        live_on()
+    except KeyboardInterrupt:
+        print("\nStopping ...", flush=True)
 
 
-def _wait(diary: Diary, report: Report) -> None:
-    _greet(diary, report)
-    threading.Event().wait()
+def _diary(run: Run) -> Diary:
+    from django.conf import settings
+
+    diary = Diary.read(run.var / "demo.json")
+    diary.base_url, diary.ca_file = settings.BASE_URL, _shown(run.ca_file)
+    return diary
+
+
+def _close(run: Run) -> None:
+    for line in run.report.summary():
+        run.report.say(line)
+    took_s = time.monotonic() - run.began
+    run.report.say(f"All of it took {took_s:.0f} s, with the start of everything.")
 
 
 def _shown(path: Path) -> str:
-    """Give a path the way the promise in the README does: relative to the repository."""
+    """Give a path the way the README promises it: relative to the repository."""
     resolved = path.resolve()
     if resolved.is_relative_to(REPOSITORY):
         return str(resolved.relative_to(REPOSITORY))
     return str(resolved)
 
 
-def _greet(diary: Diary, report: Report) -> None:
-    report.say("")
-    report.say(f"Takt runs at {diary.base_url}  (its certificate is signed by {diary.ca_file})")
+def _greet(run: Run) -> None:
+    diary, say = _diary(run), run.report.say
+    say("")
+    say(f"Takt runs at {diary.base_url} (certificate authority: {diary.ca_file})")
     for entry in diary.factories.values():
-        report.say(f"  {entry.name}: {entry.url}")
+        say(f"  {entry.name}: {entry.url}")
         for role, login in entry.users.items():
-            report.say(f"    {role:<9} {login['email']:<24} {login['password']}")
-    report.say(
-        f"Tokens and keys: {_shown(diary.path)}. The machines go on; Ctrl-C stops everything."
-    )
+            say(f"    {role:<9} {login['email']:<28} {login['password']}")
+    say(f"Tokens and keys are in {_shown(diary.path)}. Ctrl-C stops everything.")
 
 
 if __name__ == "__main__":

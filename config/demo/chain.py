@@ -64,6 +64,7 @@ class Chain:
     ca_file: Path
     days: float
     retrain: bool
+    only: str = ""  # one factory's stem; all of them by default
 
     def run(self) -> list[Part]:
         """Bring both factories from nothing, or from where they were left, to a paid invoice.
@@ -86,7 +87,7 @@ class Chain:
     # -- sign-up, device -------------------------------------------------------------------------
     def found(self) -> list[Part]:
         parts, took = [], []
-        for spec in FACTORIES:
+        for spec in (each for each in FACTORIES if self.only in {"", each.stem}):
             entry = self.diary.factories.setdefault(
                 spec.stem, FactoryEntry(spec.name, spec.stem, "")
             )

@@ -28,6 +28,7 @@ from tenants.models import Factory, FactoryLimits, Job, Role, User
 # A demonstration posts weeks within a minute; a factory's gateways do not.
 READINGS_PER_S = 200_000
 BUILDING_TIMEOUT_S = 60.0
+A_SUNDAY = datetime(2026, 1, 4, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,7 @@ def _work_every_day() -> None:
     """The demonstration works on weekends too: whoever looks on a Sunday sees machines run."""
     site = production_selectors.main_site()
     assert site is not None
-    sunday = datetime(2026, 1, 4, 12, tzinfo=UTC)
-    if production_selectors.shift_at(site=site, at=sunday) is None:
+    if production_selectors.shift_at(site=site, at=A_SUNDAY) is None:
         production_services.add_shifts(
             site=site, weekdays="67", valid_from=datetime(2020, 1, 2, tzinfo=UTC).date()
         )

@@ -21,7 +21,7 @@ from config.demo.simulator import SimulatedMachine
 
 MINUTE_MS = 60_000
 N_GATEWAYS = 3  # at a time; more only wait for the same two cores
-OUTAGES_PER_DAY = 0.05
+OUTAGES_PER_DAY = 0.08
 
 
 @dataclass(frozen=True)

@@ -238,14 +238,11 @@ def _counted(unit_names: set[str]) -> tuple[int, int]:
     return int(n_rows), int(n_distinct)
 
 
-def run(data: RunToFailure, *, var: Path, report: Report) -> None:
+def run(data: RunToFailure, *, diary: Diary, report: Report, ca_file: Path) -> None:
     """Replay a recording against the started installation.
 
     Raises:
         LinkFailed: names the first link that did not hold.
     """
-    diary = Diary.read(var / "demo.json")
-    diary.base_url = settings.BASE_URL
-    diary.ca_file = diary.ca_file or str(var / "ca.pem")
     report.links = LINKS
-    Replay(data, diary, report, var / "ca.pem").run()
+    Replay(data, diary, report, ca_file).run()

@@ -1,0 +1,78 @@
+"""A factory is founded once; what was lost is replaced, what stands is found."""
+
+import pytest
+
+from config.demo import founding
+from config.demo.diary import FactoryEntry
+from config.demo.machines import ACME
+from production import selectors as production_selectors
+from tenants import credentials
+from tenants.context import factory_context
+from tenants.models import Credential, Factory, Role, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def founded(acme: Factory):
+    def found(entry: FactoryEntry) -> founding.Founded:
+        owner = User.objects.get(email="owner@acme.example")
+        return founding.found_plant(ACME, entry, acme, owner, days=28)
+
+    return found
+
+
+def _entry() -> FactoryEntry:
+    return FactoryEntry("Acme Precision", "acme", "")
+
+
+def test_each_machine_has_one_device_with_a_token_that_is_known(founded, acme):
+    entry = _entry()
+
+    stands = founded(entry)
+
+    assert set(stands.machines) == set(entry.tokens) == {m.name for m in ACME.machines}
+    digests = {credentials.digest(token) for token in entry.tokens.values()}
+    assert Credential.objects.filter(factory=acme, digest__in=digests).count() == len(ACME.machines)
+
+
+def test_founding_again_finds_everything(founded):
+    entry = _entry()
+    first, tokens = founded(entry), dict(entry.tokens)
+
+    second = founded(entry)
+
+    assert (second.machines, second.devices, entry.tokens) == (
+        first.machines,
+        first.devices,
+        tokens,
+    )
+
+
+def test_a_lost_diary_costs_new_tokens_and_ends_the_old_ones(founded, acme):
+    founded(_entry())
+
+    entry = _entry()
+    stands = founded(entry)
+
+    own = Credential.objects.filter(factory=acme, device_id__in=stands.devices.values())
+    assert own.filter(revoked_at=None).count() == len(entry.tokens) == len(ACME.machines)
+
+
+def test_the_demonstration_works_on_sundays_too(founded, acme):
+    founded(_entry())
+
+    with factory_context(acme):
+        site = production_selectors.sites().get()
+        assert production_selectors.shift_at(site=site, at=founding.A_SUNDAY) is not None
+
+
+def test_people_keep_their_written_down_passwords(db):
+    entry = _entry()
+    people = founding.found_people(ACME, entry)
+    again = founding.found_people(ACME, entry)
+
+    assert set(people) == set(Role.values)
+    assert again["owner"].pk == people["owner"].pk
+    login = entry.users["owner"]
+    assert User.objects.get(email=login["email"]).check_password(login["password"])
