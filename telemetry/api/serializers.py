@@ -57,6 +57,15 @@ class NewTokenSerializer(serializers.Serializer[dict[str, str]]):
     token = serializers.CharField()
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A vibration sensor gets its name and unit",
+            value={"label": "Vibration", "unit": "mm/s", "role": "", "scale": 1.0},
+            request_only=True,
+        )
+    ]
+)
 class SignalSerializer(serializers.ModelSerializer[Signal]):
     """One key of one device and what people call it."""
 

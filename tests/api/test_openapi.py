@@ -86,7 +86,7 @@ def wsgi():
 
 
 PROBE = settings(
-    max_examples=12,
+    max_examples=5,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
