@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             report.say(line)
         complain(f"The chain broke at {failure}")
     except ServiceFailed as failure:
-        complain(f"{failure.service} failed: {failure}")
+        complain(f"Takt could not start. {failure}")
     except (Malformed, AlreadyRunning, ValueError) as error:
         complain(str(error))
     except KeyboardInterrupt:

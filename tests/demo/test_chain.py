@@ -1,6 +1,7 @@
 """The whole chain on a whole installation, as `make demo ONCE=1` runs it, with one factory."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,15 @@ import pytest
 from config.demo.report import LINKS
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def _free_port() -> int:
+    """Find a port below the ephemeral ones, where nobody's outgoing connection lands on it."""
+    for port in range(21_443, 32_000, 37):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture
@@ -27,7 +37,7 @@ def demo(tmp_path_factory):
         return subprocess.run(
             [sys.executable, "-m", "config.demo", *arguments],
             cwd=REPOSITORY,
-            env={**inherited, "TAKT_VAR": str(var), "TAKT_BASE_URL": "https://localhost:18443",
+            env={**inherited, "TAKT_VAR": str(var), "TAKT_BASE_URL": f"https://localhost:{_free_port()}",
                  **variables},
             capture_output=True,
             text=True,
@@ -54,6 +64,17 @@ def test_a_folder_that_cannot_be_replayed_is_refused_before_anything_starts(demo
     assert ran.returncode == 1
     assert "train_<set>" in ran.stderr
     assert "Starting" not in ran.stdout
+
+
+def test_a_part_that_cannot_start_is_named(demo):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"https://localhost:{taken.getsockname()[1]}"
+        ran = demo("--once", TAKT_BASE_URL=address)
+
+    assert ran.returncode == 1
+    assert "could not start. web: " in ran.stderr
 
 
 def test_a_senseless_number_of_days_is_refused_by_name(demo):
