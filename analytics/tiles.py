@@ -182,7 +182,7 @@ def _figure(subject: Subject, present: Segment, frame: Frame, lost_minor: int | 
     if present.state in _CYCLING:
         if rate and present.ratio is not None:
             return Figure(_output(present.ratio * rate), "", f"of {_output(rate)} parts/h")
-        if subject.power_kw is not None:
+        if not rate and subject.power_kw is not None:
             return Figure(sentences.number(subject.power_kw), "kW", "")
         return Figure("", "", f"Rated {_output(rate)} parts/h" if rate else "")
     if present.state == State.NODATA:

@@ -18,6 +18,7 @@ from types import FrameType
 import structlog
 
 from config.demo.diary import Diary
+from config.demo.gateway import Gateway
 from config.demo.report import LinkFailed, Report, complain
 from infra.local.failures import AlreadyRunning, Malformed, ServiceFailed
 from infra.local.stack import SERVICES, Stack
@@ -175,16 +176,16 @@ def _tell(run: Run) -> None:
         return
     _greet(run)
     machines = chain.live(parts)
-    _until_interrupted(
-        lambda: live.go_on(
-            machines,
-            base_url=diary.base_url,
-            ca_file=run.ca_file,
-            stop=threading.Event(),
-            record=chain.recorder(parts),
-            report=run.report,
+    with Gateway(base_url=diary.base_url, ca_file=run.ca_file) as gateway:
+        _until_interrupted(
+            lambda: live.go_on(
+                machines,
+                gateway=gateway,
+                stop=threading.Event(),
+                record=chain.recorder(parts),
+                report=run.report,
+            )
         )
-    )
 
 
 def _until_interrupted(live_on: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from django.db import close_old_connections
 from django.utils import timezone
 
 from billing import selectors as billing_selectors
@@ -222,6 +223,7 @@ class Chain:
         }
 
         def record(machine_id: UUID, breakdown: Breakdown) -> None:
+            close_old_connections()  # the database may have been restarted since
             factory, spec = places[machine_id]
             with factory_context(factory):
                 learning.record_breakdown(machine_id, spec, breakdown)

@@ -15,7 +15,7 @@ from production import services as production_services
 from production.models import Failure
 from tenants.models import Job, User
 
-TRAINING_TIMEOUT_S = 300.0
+TRAINING_TIMEOUT_S = 600.0
 SAY_EVERY_S = 4.0
 IN_SERVICE = 0.97  # the progress that mlops reports once a model serves
 _MECHANISMS = {

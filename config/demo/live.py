@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
+from django.db import DatabaseError
 
 from config.demo import history
-from config.demo.gateway import Gateway, Unreachable
+from config.demo.gateway import Refused, Row, Unreachable
 from config.demo.noise import IntArray
 from config.demo.report import Report
 from config.demo.simulator import Breakdown, SimulatedMachine
@@ -20,6 +21,13 @@ EVERY_S = 5
 # After a longer pause the missing time is filled in minutes, as the history was.
 FILL_IN_MINUTES_AFTER_S = 600
 FAILURES_EVERY_S = 60
+TRY_AGAIN_AFTER_S = 60
+
+
+class Poster(Protocol):
+    """What takes readings: a `config.demo.gateway.Gateway`."""
+
+    def post(self, rows: Sequence[Row], *, token: str) -> None: ...
 
 
 @dataclass
@@ -47,8 +55,7 @@ class LiveMachine:
 def go_on(
     machines: Sequence[LiveMachine],
     *,
-    base_url: str,
-    ca_file: Path,
+    gateway: Poster,
     stop: threading.Event,
     record: Callable[[UUID, Breakdown], None],
     report: Report,
@@ -57,28 +64,33 @@ def go_on(
     """Post live readings and record breakdowns as they happen, until `stop` is set."""
     known = {live.machine_id: _failed(live, until=clock()) for live in machines}
     looked_at = clock()
-    with Gateway(base_url=base_url, ca_file=ca_file) as gateway:
-        while not stop.is_set():
-            now = clock()
-            for live in machines:
-                if stop.is_set():
-                    return
+    silent_until: dict[UUID, float] = {}
+    while not stop.is_set():
+        now = clock()
+        for live in machines:
+            if stop.is_set():
+                return
+            if now >= silent_until.get(live.machine_id, 0.0):
                 try:
                     _post_due(live, gateway, now_ms=int(now * 1000))
-                except Unreachable as error:
-                    # The installation restarts what has died: keep the readings, try again.
+                except (Unreachable, Refused) as error:
+                    # Parts restart, and people revoke tokens: keep the readings, try again.
+                    silent_until[live.machine_id] = now + TRY_AGAIN_AFTER_S
                     report.progress(f"{live.machine.name} keeps its readings for now: {error}")
-            if now - looked_at >= FAILURES_EVERY_S:
-                looked_at = now
+        if now - looked_at >= FAILURES_EVERY_S:
+            looked_at = now
+            try:
                 _record_new(machines, known, until=now, record=record)
-            stop.wait(max(EVERY_S - (clock() - now), 0.2))
+            except DatabaseError as error:
+                report.progress(f"failures are recorded later: {error}")
+        stop.wait(max(EVERY_S - (clock() - now), 0.2))
 
 
-def _post_due(live: LiveMachine, gateway: Gateway, *, now_ms: int) -> None:
+def _post_due(live: LiveMachine, gateway: Poster, *, now_ms: int) -> None:
     times = live.due(now_ms=now_ms)
     for begin in range(0, len(times), 500):
         part = times[begin : begin + 500]
-        gateway.post(live.machine.readings(part).rows(), token=live.token)
+        gateway.post(live.machine.rows(part), token=live.token)
         live.sent_until_ms = int(part[-1])
 
 

@@ -1,13 +1,16 @@
 """What is posted when: on time, late after an outage, and seamlessly live."""
 
+import threading
 import uuid
 from datetime import UTC, datetime
 
 import numpy as np
 
-from config.demo import history
+from config.demo import history, live
+from config.demo.gateway import Refused
 from config.demo.live import EVERY_S, LiveMachine
 from config.demo.machines import ACME
+from config.demo.report import Report
 from config.demo.simulator import SimulatedMachine
 
 ANCHOR = datetime(2026, 11, 17, 9, 42, tzinfo=UTC).timestamp()
@@ -52,10 +55,10 @@ def test_what_a_gateway_kept_while_offline_is_posted_last(monkeypatch):
 def test_nothing_of_an_open_outage_is_posted_and_all_of_it_afterwards():
     saw = _machine("Saw 1")
     begin, end = saw.spec.offline_min
-    live = LiveMachine(saw, uuid.uuid4(), "token", _ms(ANCHOR + begin * 60 - 60))
+    saw_live = LiveMachine(saw, uuid.uuid4(), "token", _ms(ANCHOR + begin * 60 - 60))
 
-    during = live.due(now_ms=_ms(ANCHOR))
-    after = live.due(now_ms=_ms(ANCHOR + end * 60 + 10))
+    during = saw_live.due(now_ms=_ms(ANCHOR))
+    after = saw_live.due(now_ms=_ms(ANCHOR + end * 60 + 10))
 
     assert (during < _ms(ANCHOR + begin * 60)).all()
     assert after[-1] >= _ms(ANCHOR + end * 60)
@@ -73,12 +76,48 @@ def test_machines_of_one_gateway_go_silent_together(monkeypatch):
     assert not np.array_equal(spans, history.outages(other, start=first.start, end=ANCHOR))
 
 
-def test_live_readings_come_every_few_seconds_without_repeating():
-    live = LiveMachine(_machine("Mill 1"), uuid.uuid4(), "token", _ms(ANCHOR))
+class _Gateway:
+    """Takes readings, but refuses one token; stops the loop after some posts."""
 
-    first = live.due(now_ms=_ms(ANCHOR + 12))
-    live.sent_until_ms = int(first[-1])
-    second = live.due(now_ms=_ms(ANCHOR + 22))
+    def __init__(self, stop: threading.Event, *, refused: str, n_posts: int) -> None:
+        self.stop, self.refused, self.left = stop, refused, n_posts
+        self.posts: list[str] = []
+
+    def post(self, rows, *, token):
+        self.posts.append(token)
+        self.left -= 1
+        if self.left == 0:
+            self.stop.set()
+        if token == self.refused:
+            raise Refused(401, "revoked")
+
+
+def test_a_revoked_device_silences_no_other(monkeypatch):
+    said: list[str] = []
+    stop, now = threading.Event(), [ANCHOR]
+    gateway = _Gateway(stop, refused="revoked", n_posts=4)
+    monkeypatch.setattr(stop, "wait", lambda _s: now.__setitem__(0, now[0] + EVERY_S))
+    machines = [
+        LiveMachine(_machine(name), uuid.uuid4(), token, _ms(ANCHOR) - 10_000)
+        for name, token in (("Mill 1", "revoked"), ("Mill 2", "good"))
+    ]
+
+    live.go_on(
+        machines, gateway=gateway, stop=stop, record=lambda *_: None,
+        report=Report(say=said.append), clock=lambda: now[0],
+    )  # fmt: skip
+
+    assert gateway.posts == ["revoked", "good", "good", "good"]
+    assert len(said) == 1
+    assert "Mill 1 keeps its readings" in said[0]
+
+
+def test_live_readings_come_every_few_seconds_without_repeating():
+    mill = LiveMachine(_machine("Mill 1"), uuid.uuid4(), "token", _ms(ANCHOR))
+
+    first = mill.due(now_ms=_ms(ANCHOR + 12))
+    mill.sent_until_ms = int(first[-1])
+    second = mill.due(now_ms=_ms(ANCHOR + 22))
 
     both = np.concatenate([first, second])
     assert len(both) >= 4
