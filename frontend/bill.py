@@ -174,9 +174,7 @@ def _line(meter: MeterUsage, currency: str) -> MeterLine:
 def _machines(costs: Iterable[MachineCost], currency: str) -> tuple[MachineLine, ...]:
     ranked = sorted(costs, key=lambda cost: (-cost.cost_minor, cost.name))
     lines = [
-        MachineLine(
-            cost.name, f"{amount(cost.n_readings)} readings", money(cost.cost_minor, currency)
-        )
+        MachineLine(cost.name, _readings(cost.n_readings), money(cost.cost_minor, currency))
         for cost in ranked[:MOST_MACHINES]
     ]
     rest = ranked[MOST_MACHINES:]
@@ -184,6 +182,10 @@ def _machines(costs: Iterable[MachineCost], currency: str) -> tuple[MachineLine,
         total = sum(cost.cost_minor for cost in rest)
         lines.append(MachineLine(f"{len(rest)} more machines", "", money(total, currency)))
     return tuple(lines)
+
+
+def _readings(n: int) -> str:
+    return f"{amount(n)} reading{'' if n == 1 else 's'}"
 
 
 def _heat(hours: Sequence[HourOfUse], *, now: datetime) -> dict[str, object]:

@@ -11,6 +11,7 @@ from frontend import formats
 from frontend.words import SEVERITY_WORDS, STATE_WORDS
 
 register = template.Library()
+HIDDEN = SafeString(' aria-hidden="true"')
 
 register.filter("figure", formats.figure)
 register.filter("amount", formats.amount)
@@ -41,26 +42,31 @@ def ago(at: datetime | None) -> str:
 @register.simple_tag
 def icon(name: str, size: str = "") -> SafeString:
     """Draw an outline icon from the sprite; the word beside it carries the meaning."""
-    return format_html(
-        '<svg class="ico {}" aria-hidden="true"><use href="{}#i-{}"/></svg>', size, _sprite(), name
-    )
+    px = 16 if size == "sm" else 20
+    return _svg(f"ico {size}".strip(), px, HIDDEN, f"i-{name}")
 
 
 @register.simple_tag
 def glyph(state: str) -> SafeString:
-    return format_html(
-        '<svg class="glyph" aria-hidden="true"><use href="{}#s-{}"/></svg>', _sprite(), state
-    )
+    return _svg("glyph", 18, HIDDEN, f"s-{state}")
 
 
 @register.simple_tag
 def severity(level: int) -> SafeString:
+    label = format_html(' role="img" aria-label="{}"', SEVERITY_WORDS.get(level, ""))
+    return _svg(f"sev sev-{level}", 22, label, f"a-{level}")
+
+
+def _svg(kind: str, px: int, attributes: SafeString, symbol: str) -> SafeString:
+    # The size is in the markup too, so that nothing jumps while the styles load.
     return format_html(
-        '<svg class="sev sev-{}" role="img" aria-label="{}"><use href="{}#a-{}"/></svg>',
-        level,
-        SEVERITY_WORDS.get(level, ""),
+        '<svg class="{}" width="{}" height="{}"{}><use href="{}#{}"/></svg>',
+        kind,
+        px,
+        px,
+        attributes,
         _sprite(),
-        level,
+        symbol,
     )
 
 

@@ -1,0 +1,94 @@
+"""Members, roles, API keys, plan: what the settings pages change."""
+
+import pytest
+
+from billing import selectors as billing_selectors
+from tenants import credentials, selectors
+from tenants.models import Invitation, Membership
+
+
+def member(factory, role):
+    return Membership.objects.get(factory=factory, role=role)
+
+
+def test_an_owner_gives_another_role(portal, acme):
+    viewer = member(acme, "viewer")
+
+    portal("owner").post(f"/people/{viewer.pk}/role/", {"role": "engineer"})
+
+    viewer.refresh_from_db()
+    assert viewer.role == "engineer"
+
+
+@pytest.mark.parametrize("role", ["engineer", "operator", "viewer"])
+def test_others_give_no_roles(portal, acme, role):
+    viewer = member(acme, "viewer")
+
+    answer = portal(role).post(f"/people/{viewer.pk}/role/", {"role": "owner"})
+
+    viewer.refresh_from_db()
+    assert answer.status_code == 403
+    assert viewer.role == "viewer"
+
+
+def test_an_admin_makes_no_owner(portal, acme):
+    viewer = member(acme, "viewer")
+
+    answer = portal("admin").post(f"/people/{viewer.pk}/role/", {"role": "owner"}, follow=True)
+
+    viewer.refresh_from_db()
+    assert viewer.role == "viewer"
+    assert "Only an owner makes" in answer.content.decode()
+
+
+def test_the_last_owner_stays(portal, acme):
+    owner = member(acme, "owner")
+
+    answer = portal("owner").post(f"/people/{owner.pk}/remove/", follow=True)
+
+    assert Membership.objects.filter(pk=owner.pk).exists()
+    assert "at least one owner" in answer.content.decode()
+
+
+def test_an_invitation_goes_out_as_a_letter(portal, acme, mailoutbox):
+    portal("admin").post("/people/", {"email": "new@example.com", "role": "engineer"})
+
+    assert Invitation.objects.get(factory=acme).role == "engineer"
+    assert mailoutbox[-1].to == ["new@example.com"]
+
+
+def test_an_engineer_sees_the_people_but_invites_none(portal, acme):
+    engineer = portal("engineer")
+
+    assert "Invite someone" not in engineer.get("/people/").content.decode()
+    assert engineer.post("/people/", {"email": "x@example.com", "role": "owner"}).status_code == 404
+    assert not Invitation.objects.exists()
+
+
+def test_an_api_key_is_shown_once_and_ended_for_good(portal, acme):
+    owner = portal("owner")
+    page = owner.post("/settings/api-keys/", {"name": "Reporting"}).content.decode()
+    token = page.split('id="token">')[1].split("<")[0]
+    key = selectors.api_keys(acme).get(name="Reporting")
+    assert credentials.find_api_key(token) == key
+    assert token not in owner.get("/settings/").content.decode()
+
+    owner.post(f"/settings/api-keys/{key.pk}/")
+
+    assert credentials.find_api_key(token) is None
+
+
+def test_a_plan_is_chosen_on_the_page(portal, acme):
+    portal("owner").post("/usage/plan/", {"plan": "workshop"})
+
+    assert billing_selectors.subscription_of(acme).plan == "workshop"
+    assert "Workshop plan" in portal("owner").get("/usage/").content.decode()
+
+
+def test_a_plan_that_does_not_exist_is_not_found(portal, acme):
+    assert portal("owner").post("/usage/plan/", {"plan": "emperor"}).status_code == 404
+
+
+def test_an_engineer_chooses_no_plan(portal, acme):
+    assert portal("engineer").post("/usage/plan/", {"plan": "workshop"}).status_code == 403
+    assert billing_selectors.subscription_of(acme) is None
