@@ -41,6 +41,40 @@ def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
     expect(page.locator("[data-light]")).to_contain_text(re.compile(r"Live, \d+ s ago"))
 
 
+WIDTHS = (1440, 820, 390)
+PAGES = ("/", "/machines/", "/start/", "/devices/", "/usage/", "/people/", "/audit/", "/settings/")
+
+
+def test_no_page_scrolls_sideways_at_any_width(page: Page, installation):
+    sign_up(page, installation["TAKT_BASE_URL"], email=f"wide-{uuid.uuid4().hex[:8]}@example.com")
+    create_factory(page, f"Test {uuid.uuid4().hex[:6]}")
+    portal = re.match(r"https://[^/]+", page.url)
+    assert portal
+
+    for path in PAGES:
+        page.goto(portal[0] + path)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            shown = page.evaluate("document.documentElement.scrollWidth")
+            assert shown <= width, f"{path} is {shown} px wide in a window of {width} px"
+
+
+def test_a_lost_stream_is_said_and_what_was_shown_stays(visitor, installation):
+    page = visitor.new_page()  # the refused stream is an error on the console, and meant to be
+    sign_up(page, installation["TAKT_BASE_URL"], email=f"lost-{uuid.uuid4().hex[:8]}@example.com")
+    create_factory(page, f"Test {uuid.uuid4().hex[:6]}")
+    expect(page.locator("[data-light]")).to_contain_text("Live")
+    page.route("**/live/stream", lambda route: route.abort())
+
+    page.reload()
+
+    expect(page.locator("[data-light]")).to_contain_text("Not live since", timeout=15_000)
+    expect(page.get_by_text("Machines keep sending; nothing is lost.")).to_be_visible()
+    expect(page.get_by_role("heading", name="First steps")).to_be_visible()
+    page.unroute("**/live/stream")
+    expect(page.locator("[data-light]")).to_contain_text("Live", timeout=15_000)
+
+
 def sign_up(page: Page, address: str, *, email: str) -> None:
     page.goto(address)
     page.get_by_role("link", name=re.compile("Start free with")).click()

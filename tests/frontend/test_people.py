@@ -81,7 +81,9 @@ def test_an_api_key_is_shown_once_and_ended_for_good(portal, acme):
 def test_a_plan_is_chosen_on_the_page(portal, acme):
     portal("owner").post("/usage/plan/", {"plan": "workshop"})
 
-    assert billing_selectors.subscription_of(acme).plan == "workshop"
+    subscription = billing_selectors.subscription_of(acme)
+    assert subscription is not None
+    assert subscription.plan == "workshop"
     assert "Workshop plan" in portal("owner").get("/usage/").content.decode()
 
 
