@@ -12,6 +12,7 @@ import htmx from "htmx.org";
 import { startChart } from "./chart-loader.ts";
 import { startCheckOnLeave } from "./check-on-leave.ts";
 import { startCopy } from "./copy.ts";
+import { startGuessZone } from "./guess-zone.ts";
 import { startHeat } from "./heat-loader.ts";
 import { startLive } from "./live.ts";
 import { startLiveValue } from "./live-value.ts";
@@ -34,6 +35,7 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-chart]", startChart],
   ["[data-check-on-leave]", startCheckOnLeave],
   ["[data-copy]", startCopy],
+  ["[data-guess-zone]", startGuessZone],
   ["[data-heat]", startHeat],
   ["[data-live-value]", startLiveValue],
   ["[data-menu]", startMenu],
