@@ -13,7 +13,7 @@ type Link = "connecting" | "live" | "quiet" | "lost";
 
 const GRACE_MS = 4_000; // a reconnect within this time is nobody's business
 const RETRY_MS = 5_000;
-const REFRESH_MS = 2_000; // parts that the server draws are asked for at most this often
+const REFRESH_MS = 4_000; // parts that the server draws are asked for at most this often
 const AGEING_MS = 30_000; // and at least this often: silence changes a state too
 const QUIET_MS = 60_000;
 
