@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 PATH = "/api/v1/telemetry"
-BATCH = 1_000
+BATCH = 2_000
 TIMEOUT_S = 30.0
 LONGEST_WAIT_S = 30.0
 GIVE_UP_AFTER_S = 120.0
