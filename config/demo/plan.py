@@ -63,6 +63,9 @@ class Scene:
     to_min: float
     ratio: float = 1.0
 
+    def slowness(self, anchor: float) -> tuple[float, float, float]:
+        return anchor + self.from_min * 60, anchor + self.to_min * 60, self.ratio
+
 
 @dataclass(frozen=True)
 class Life:
@@ -129,10 +132,7 @@ def draw_plan(
         wear_at_anchor: the share of its life used at `anchor`, where it should be chosen.
     """
     events = _draw_events(seed, name, start=start, end=end, habits=habits)
-    for scene in scenes:
-        from_s, to_s = anchor + scene.from_min * 60, anchor + scene.to_min * 60
-        if scene.ratio < 1:
-            events.slow.append((from_s, to_s, scene.ratio))
+    events.slow.extend(scene.slowness(anchor) for scene in scenes if scene.ratio < 1)
     edges, phase, ratio = _paint(events, breaks, scenes, start=start, end=end, anchor=anchor)
     product = _products(seed, name, edges, phase, n_products=len(loads))
     load = np.asarray(loads)[product]
