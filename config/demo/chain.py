@@ -119,9 +119,11 @@ class Chain:
     def post(self, part: Part) -> Tally:
         """Post what is missing, and hold the receipts against what the database holds."""
         with self.report.link("telemetry"):
-            before = _n_stored(part)
+            before, told = _n_stored(part), self.diary.facts.setdefault("told", [])
+            now_ms = int(timezone.now().timestamp() * 1000)
             tally = history.post_all(
-                _uploads(part), base_url=self.base_url, ca_file=self.ca_file, report=self.report,
+                uploads(part, is_told=part.spec.stem in told, now_ms=now_ms),
+                base_url=self.base_url, ca_file=self.ca_file, report=self.report,
                 what=f"readings of {part.spec.name}",
             )  # fmt: skip
             n_new = _n_stored(part) - before
@@ -131,6 +133,9 @@ class Chain:
                     f"{tally.n_stored} readings were acknowledged, {n_new} are in the database, "
                     f"refused: {tally.refusals or 'none'}",
                 )
+            if part.spec.stem not in told:
+                told.append(part.spec.stem)
+                self.diary.write()
         return tally
 
     # -- model, prediction -----------------------------------------------------------------------
@@ -257,20 +262,23 @@ def _posted_until_ms(part: Part) -> dict[str, int]:
     return out
 
 
-def _uploads(part: Part) -> list[history.Upload]:
-    now_ms = int(timezone.now().timestamp() * 1000)
+def uploads(part: Part, *, is_told: bool, now_ms: int) -> list[history.Upload]:
+    """Choose what each device has to post: its whole history, or what came since.
+
+    A history that was interrupted is posted again from its beginning: what is known already
+    counts as a duplicate, and nothing that a gateway had kept for later is missed.
+    """
     with factory_context(part.founded.factory):
         posted = _posted_until_ms(part)
     oldest_ms = now_ms - int(FILL_AT_MOST.total_seconds() * 1000)
-    uploads = []
+    out = []
     for machine in part.machines:
-        after_ms = posted[machine.name]
-        if after_ms >= machine.start * 1000:
-            after_ms = max(after_ms, oldest_ms)
+        after_ms = int(machine.start * 1000) - history.MINUTE_MS
+        if is_told:
+            after_ms = max(posted[machine.name], oldest_ms)
         times = history.history_times(machine, after_ms=after_ms, now_ms=now_ms)
-        token = part.founded.entry.tokens[machine.name]
-        uploads.append(history.Upload(token, times, machine.rows))
-    return uploads
+        out.append(history.Upload(part.founded.entry.tokens[machine.name], times, machine.rows))
+    return out
 
 
 def _posted(tally: Tally, took_s: float) -> str:

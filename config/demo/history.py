@@ -5,6 +5,7 @@ posted first are the readings of those that were online, then the backlog.
 """
 
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def post_all(
 
     Raises:
         gateway.Refused, gateway.FalseReceipt, gateway.Unreachable: from the first gateway that
-            could not go on; the others stop after the device at hand.
+            could not go on; the others stop after the batch at hand.
     """
     ticker = Ticker(report, what, sum(len(upload.times_ms) for upload in uploads))
     gateways = [Gateway(base_url=base_url, ca_file=ca_file) for _ in range(N_GATEWAYS)]
@@ -91,10 +92,14 @@ def post_all(
     for gateway in gateways:
         idle.put(gateway)
 
+    stopped = threading.Event()
+
     def post(upload: Upload) -> None:
         gateway = idle.get()
         try:
             for begin in range(0, len(upload.times_ms), batch):
+                if stopped.is_set():
+                    return
                 times = upload.times_ms[begin : begin + batch]
                 gateway.post(upload.measure(times), token=upload.token)
                 ticker.add(len(times))
@@ -107,6 +112,7 @@ def post_all(
             for future in as_completed(futures):
                 future.result()
         finally:
+            stopped.set()  # after the last result, or because of Ctrl-C or a gateway that gave up
             pool.shutdown(wait=True, cancel_futures=True)
     whole = Tally()
     for gateway in gateways:

@@ -1,14 +1,18 @@
 """A factory is founded once; what was lost is replaced, what stands is found."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from config.demo import founding
+from config.demo import chain, founding
 from config.demo.diary import FactoryEntry
 from config.demo.machines import ACME
+from config.demo.simulator import simulate
 from production import selectors as production_selectors
 from tenants import credentials
 from tenants.context import factory_context
 from tenants.models import Credential, Factory, Role, User
+from tests.analytics.conftest import store
 
 pytestmark = pytest.mark.django_db
 
@@ -76,3 +80,21 @@ def test_people_keep_their_written_down_passwords(db):
     assert again["owner"].pk == people["owner"].pk
     login = entry.users["owner"]
     assert User.objects.get(email=login["email"]).check_password(login["password"])
+
+
+def test_an_interrupted_history_is_posted_again_from_its_beginning(founded, acme):
+    stands = founded(_entry())
+    machines = simulate(ACME, seed=7, anchor=stands.anchor, days=28, until=stands.anchor + 86_400)
+    part = chain.Part(ACME, stands, machines)
+    newest = datetime.fromtimestamp(stands.anchor - 20 * 86_400, UTC)
+    with factory_context(acme):
+        for device_id in stands.devices.values():
+            store(device_id, [(newest, {"execution": "ACTIVE"})])
+    now_ms = int(stands.anchor * 1000)
+
+    again = chain.uploads(part, is_told=False, now_ms=now_ms)
+    going_on = chain.uploads(part, is_told=True, now_ms=now_ms)
+
+    assert all(upload.times_ms[0] == int(machines[0].start * 1000) for upload in again)
+    week_ago = now_ms - 7 * 86_400_000
+    assert all(week_ago < upload.times_ms[0] <= week_ago + 60_000 for upload in going_on)
