@@ -50,7 +50,7 @@ def manage(database, *arguments, stdin=None):
 
 @pytest.mark.chain
 def test_one_factory_that_fails_leaves_the_others_served_and_is_resumed(database):
-    manage(database, "setup").check_returncode()
+    manage(database, "migrate_schemas", "--shared").check_returncode()
     manage(database, "shell", "-v0", stdin=PREPARE).check_returncode()
     with psycopg.connect(database, autocommit=True) as connection:
         for stem in ("first", "third"):  # here the migration has really not happened
