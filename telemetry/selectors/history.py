@@ -1,26 +1,19 @@
-"""What can be asked about devices and their readings.
+"""Readings over a range of time, whatever table they lie in."""
 
-The only way to the reading tables: what is hot today and sealed tomorrow is united here.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 from django.db import connection
-from django.db.models import QuerySet
 
 from telemetry import columns
-from telemetry.models import Device, Keyset, Latest, ReadingRevision, Signal, SignalKey, Word
-from tenants.context import current_schema
+from telemetry.models import ReadingRevision, SignalKey
+from telemetry.selectors import dictionary
 
 MAX_BUCKETS = 5_000
-
-Value = float | bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,103 +52,8 @@ class RawResult:
     def texts(self, key: str) -> list[str | None]:
         """The texts of a column, None where the key is absent."""
         codes = self.columns[key]
-        words = _words({int(code) for code in codes[~np.isnan(codes)]})
+        words = dictionary.words({int(code) for code in codes[~np.isnan(codes)]})
         return [None if np.isnan(code) else words[int(code)] for code in codes]
-
-
-@dataclass(frozen=True, slots=True)
-class LatestReading:
-    """The newest reading of a device, and what it has sent in all."""
-
-    ts: datetime | None
-    received_at: datetime
-    values: dict[str, Value]
-    n_received: int
-    n_stored: int
-    n_duplicates: int
-    n_rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class HourOfUse:
-    """What was stored of a device for one hour of measured time."""
-
-    hour: datetime
-    device_id: int
-    machine_id: UUID | None
-    n_readings: int
-    n_values: int
-
-
-def devices(*, include_retired: bool = False) -> QuerySet[Device]:
-    """Return the devices by name, with their machine at hand."""
-    rows = Device.objects.select_related("machine")
-    if not include_retired:
-        rows = rows.filter(retired_at=None)
-    return rows.order_by("name", "pk")
-
-
-def device(device_id: int) -> Device:
-    """Return one device, retired or not.
-
-    Raises:
-        Device.DoesNotExist: not in this factory.
-    """
-    return devices(include_retired=True).get(pk=device_id)
-
-
-def devices_of(machine_ids: Iterable[UUID]) -> QuerySet[Device]:
-    """Return the devices of some machines, retired ones too: their history still counts."""
-    return devices(include_retired=True).filter(machine_id__in=list(machine_ids))
-
-
-def signals_of(device_ids: Iterable[int]) -> QuerySet[Signal]:
-    """Return what some devices report, with key and kind at hand."""
-    rows = Signal.objects.select_related("key", "device").filter(device_id__in=list(device_ids))
-    return rows.order_by("device_id", "pk")
-
-
-def signal(*, device_id: int, signal_id: int) -> Signal:
-    """Return one signal of a device.
-
-    Raises:
-        Signal.DoesNotExist: not of this device, or not in this factory.
-    """
-    return Signal.objects.select_related("key").get(pk=signal_id, device_id=device_id)
-
-
-def latest_values(device_ids: Iterable[int]) -> dict[int, LatestReading]:
-    """Return the newest reading of each device that has ever sent something. Four queries."""
-    rows = list(Latest.objects.filter(device_id__in=list(device_ids)))
-    keysets = _keysets({row.keyset_id for row in rows if row.keyset_id is not None})
-    codes = {
-        int(value)
-        for row in rows
-        if row.keyset_id is not None
-        for key, value in zip(keysets[row.keyset_id], row.vals or (), strict=True)
-        if key.kind == SignalKey.Kind.TEXT
-    }
-    words = _words(codes)
-    return {row.device_id: _latest(row, keysets, words) for row in rows}
-
-
-def _latest(
-    row: Latest, keysets: Mapping[int, list[SignalKey]], words: Mapping[int, str]
-) -> LatestReading:
-    keys = [] if row.keyset_id is None else keysets[row.keyset_id]
-    values: dict[str, Value] = {
-        key.key: _decoded(key.kind, value, words)
-        for key, value in zip(keys, row.vals or (), strict=True)
-    }
-    return LatestReading(
-        ts=row.ts,
-        received_at=row.received_at,
-        values=values,
-        n_received=row.n_received,
-        n_stored=row.n_stored,
-        n_duplicates=row.n_duplicates,
-        n_rejected=row.n_rejected,
-    )
 
 
 def series(
@@ -294,42 +192,15 @@ def _copy_keyset(
     return columns.parse(image, n_keys=n_keys)
 
 
-def usage_by_hour(*, start: datetime, end: datetime) -> list[HourOfUse]:
-    """Return what was stored for the hours in [start, end), per device."""
-    return _usage("h.hour >= %s AND h.hour < %s", [start, end])
-
-
-def usage_changed_since(at: datetime) -> list[HourOfUse]:
-    """Return the hours whose figures changed since `at`, with their figures of now.
-
-    A change becomes visible at the end of its transaction, seconds after its time at most: ask
-    with an overlap of a minute.
-    """
-    return _usage("h.changed_at >= %s", [at])
-
-
-def _usage(condition: str, values: list[Any]) -> list[HourOfUse]:
-    current_schema()  # outside a factory the tables of another would answer
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT h.hour, h.device_id, d.machine_id, h.n_readings, h.n_values"  # noqa: S608
-            " FROM reading_hour h LEFT JOIN telemetry_device d ON d.id = h.device_id"
-            f" WHERE {condition} ORDER BY h.hour, h.device_id",
-            values,
-        )
-        return [HourOfUse(*row) for row in cursor.fetchall()]
-
-
 def revisions(*, device_id: int, start: datetime, end: datetime) -> list[dict[str, Any]]:
     """Return the values that were replaced by different ones, oldest first."""
-
     rows = list(
         ReadingRevision.objects.filter(device_id=device_id, ts__gte=start, ts__lt=end).order_by(
             "ts", "pk"
         )
     )
-    keysets = _keysets({row.keyset_id for row in rows})
-    words = _words(
+    keysets = dictionary.keysets({row.keyset_id for row in rows})
+    words = dictionary.words(
         {
             int(value)
             for row in rows
@@ -341,29 +212,9 @@ def revisions(*, device_id: int, start: datetime, end: datetime) -> list[dict[st
         {
             "ts": row.ts,
             "key": key.key,
-            "value": _decoded(key.kind, value, words),
+            "value": dictionary.decoded(key.kind, value, words),
             "replaced_at": row.replaced_at,
         }
         for row in rows
         for key, value in zip(keysets[row.keyset_id], row.vals, strict=True)
     ]
-
-
-def _decoded(kind: str, value: float, words: Mapping[int, str]) -> Value:
-    if kind == SignalKey.Kind.BOOLEAN:
-        return bool(value)
-    if kind == SignalKey.Kind.TEXT:
-        return words[int(value)]
-    return value
-
-
-def _keysets(keyset_ids: Iterable[int]) -> dict[int, list[SignalKey]]:
-
-    rows = list(Keyset.objects.filter(pk__in=list(keyset_ids)))
-    keys = SignalKey.objects.in_bulk({key_id for row in rows for key_id in row.key_ids})
-    return {row.pk: [keys[key_id] for key_id in row.key_ids] for row in rows}
-
-
-def _words(codes: Iterable[int]) -> dict[int, str]:
-    wanted = list(codes)
-    return dict(Word.objects.filter(pk__in=wanted).values_list("pk", "text")) if wanted else {}

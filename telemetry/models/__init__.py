@@ -1,0 +1,16 @@
+"""Devices, their readings and what watches them."""
+
+from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
+from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRevision
+
+__all__ = [
+    "Device",
+    "Keyset",
+    "Latest",
+    "ReadingHot",
+    "ReadingHour",
+    "ReadingRevision",
+    "Signal",
+    "SignalKey",
+    "Word",
+]

@@ -1,0 +1,56 @@
+"""The newest reading of each device."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from telemetry.models import Latest, SignalKey
+from telemetry.selectors import dictionary
+from telemetry.selectors.dictionary import Value
+
+
+@dataclass(frozen=True, slots=True)
+class LatestReading:
+    """The newest reading of a device, and what it has sent in all."""
+
+    ts: datetime | None
+    received_at: datetime
+    values: dict[str, Value]
+    n_received: int
+    n_stored: int
+    n_duplicates: int
+    n_rejected: int
+
+
+def latest_values(device_ids: Iterable[int]) -> dict[int, LatestReading]:
+    """Return the newest reading of each device that has ever sent something. Four queries."""
+    rows = list(Latest.objects.filter(device_id__in=list(device_ids)))
+    keysets = dictionary.keysets({row.keyset_id for row in rows if row.keyset_id is not None})
+    codes = {
+        int(value)
+        for row in rows
+        if row.keyset_id is not None
+        for key, value in zip(keysets[row.keyset_id], row.vals or (), strict=True)
+        if key.kind == SignalKey.Kind.TEXT
+    }
+    words = dictionary.words(codes)
+    return {row.device_id: _latest(row, keysets, words) for row in rows}
+
+
+def _latest(
+    row: Latest, keysets: Mapping[int, list[SignalKey]], words: Mapping[int, str]
+) -> LatestReading:
+    keys = [] if row.keyset_id is None else keysets[row.keyset_id]
+    values: dict[str, Value] = {
+        key.key: dictionary.decoded(key.kind, value, words)
+        for key, value in zip(keys, row.vals or (), strict=True)
+    }
+    return LatestReading(
+        ts=row.ts,
+        received_at=row.received_at,
+        values=values,
+        n_received=row.n_received,
+        n_stored=row.n_stored,
+        n_duplicates=row.n_duplicates,
+        n_rejected=row.n_rejected,
+    )

@@ -1,0 +1,25 @@
+"""What can happen on this floor, one use case a function."""
+
+from telemetry.services.devices import (
+    DeviceRetired,
+    NameTaken,
+    NoSuchToken,
+    change_device,
+    create_device,
+    describe_signal,
+    retire_device,
+    revoke_token,
+    rotate_token,
+)
+
+__all__ = [
+    "DeviceRetired",
+    "NameTaken",
+    "NoSuchToken",
+    "change_device",
+    "create_device",
+    "describe_signal",
+    "retire_device",
+    "revoke_token",
+    "rotate_token",
+]
