@@ -2,6 +2,7 @@
 
 from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
 from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRevision
+from telemetry.models.refusals import RefusalCount, RefusedReading
 
 __all__ = [
     "Device",
@@ -10,6 +11,8 @@ __all__ = [
     "ReadingHot",
     "ReadingHour",
     "ReadingRevision",
+    "RefusalCount",
+    "RefusedReading",
     "Signal",
     "SignalKey",
     "Word",

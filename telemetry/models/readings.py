@@ -41,6 +41,9 @@ class Latest(models.Model):
     n_stored = models.BigIntegerField(default=0)
     n_duplicates = models.BigIntegerField(default=0)
     n_rejected = models.BigIntegerField(default=0)
+    # How far the device's clock is ahead (+) or behind (-), and when that was seen.
+    clock_offset_s = models.FloatField(null=True)
+    clock_seen_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "latest"
