@@ -44,6 +44,10 @@ class Latest(models.Model):
     # How far the device's clock is ahead (+) or behind (-), and when that was seen.
     clock_offset_s = models.FloatField(null=True)
     clock_seen_at = models.DateTimeField(null=True)
+    # The last time that lies in a segment: a reading after it can only meet hot ones.
+    packed_to = models.DateTimeField(null=True)
+    # Before it nothing is taken any more: history was archived or has expired.
+    closed_to = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "latest"
