@@ -12,6 +12,7 @@ application of its own. What happens to a request, in order:
     planning    readings to columns
     writer      bounded queue, one connection, one commit for all that has arrived
     storing     what one commit does in the database
+    carefully   the same where something may be there already
     merging     what a repeated or changed reading means
     publishing  tells the live pages
 """

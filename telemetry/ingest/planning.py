@@ -36,14 +36,16 @@ class Submission:
     """One request on its way to the database. `done` resolves after the commit."""
 
     __slots__ = (
-        "columns", "device", "done", "hours", "n_duplicates", "n_received", "n_rows", "n_stored",
-        "newest", "newest_values", "rejected", "rows",
+        "columns", "device", "done", "hours", "indexes", "is_late", "n_duplicates", "n_received",
+        "n_rows", "n_stored", "newest", "newest_values", "rejected", "rows",
     )  # fmt: skip
 
     def __init__(self, device: Device, decoded: Decoded) -> None:
         self.device = device
         self.n_received = decoded.n_received
         self.rejected: list[Rejection] = decoded.rejected
+        # The places of the readings in the request.
+        self.indexes = decoded.indexes
         self.rows: list[Row] = []
         self.columns: list[Columns] = []
         self.n_rows = 0
@@ -53,6 +55,8 @@ class Submission:
         self.newest_values: dict[str, Value] = {}
         self.n_stored = 0
         self.n_duplicates = 0
+        # Some of it lies before what is packed already: more of the kind may follow.
+        self.is_late = False
         self.done: asyncio.Future[None] | None = None
 
     def ordered_rows(self) -> list[Row]:
@@ -68,6 +72,23 @@ class Submission:
         ]
         placed.sort(key=itemgetter(0))
         return [row for _, row in placed]
+
+    def blocks(self) -> list[Columns]:
+        """All readings as columns, one block a keyset."""
+        if self.columns or not self.rows:
+            return self.columns
+        groups: dict[int, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(row[1], []).append(row)
+        return [
+            Columns(
+                keyset_id,
+                np.array([row[0] for row in rows], np.int64),
+                np.array([row[2] for row in rows], np.float64),
+                (),
+            )
+            for keyset_id, rows in groups.items()
+        ]
 
 
 async def plan(device: Device, decoded: Decoded, interner: Interner) -> Submission:

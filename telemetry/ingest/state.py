@@ -39,6 +39,8 @@ class Device:
     # Ids of the keys in telemetry_signal of this device; None until first needed.
     signal_ids: set[int] | None = None
     n_new_words: int = 0
+    # Until this monotonic time its readings are expected to be late or repeated (see writer).
+    careful_until: float = 0.0
     bucket: TokenBucket | None = None
 
 
@@ -58,8 +60,6 @@ class Factory:
     seen_host: bytes = b""
     # Readings in the writer's queue: one factory may fill only its share of it.
     n_pending: int = 0
-    # Until this monotonic time the factory's commits expect repeats (see writer).
-    careful_until: float = 0.0
     # Until this monotonic time the factory's tables are left alone after a failure.
     paused_until: float = 0.0
 

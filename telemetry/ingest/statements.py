@@ -1,4 +1,4 @@
-"""The statements and row images of the hot table.
+"""The statements of a commit.
 
 One prepared statement per factory does everything a small commit needs, so that a group of
 many factories is one message of EXECUTEs, parsed in microseconds and planned never. Its texts
@@ -7,46 +7,38 @@ hold numbers only.
 
 # ruff: noqa: S608  the schema's name, from an allow-list, is all that is put into statements
 
-import struct
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from telemetry.ingest.planning import Columns, Row, Submission
+from telemetry.ingest.planning import Row, Submission
 
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
-_FLOAT8_OID = 701
-# PostgreSQL counts from 2000-01-01.
-_PG_EPOCH_US = 946_684_800_000_000
-
-COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-COPY_TRAILER = b"\xff\xff"
 
 
 def prepare(name: str, schema: str) -> str:
     """SQL that prepares the statement of one factory under `name`.
 
     $1-$6 readings: device, time, keyset, where its values start, how many, all values.
-    $7-$15 devices: id, newest time (null: none), its keyset, start, how many; received,
-    stored, duplicates, rejected. $16-$19 hours: device, hour, readings, values.
+    $7-$16 devices: id, newest time (null: none), its keyset, start, how many; received,
+    stored, duplicates, rejected, last time packed now (null: none). $17-$20 usage: device,
+    hour, readings, values.
+
+    A reading at or before the last time that is packed, archived or expired may be known
+    already: its row would have no values, which the table refuses, and the careful way finds
+    out. `latest` is written first, and so locks the device before anything else is looked at.
     """
     s = f'"{schema}"'
     return f"""
 PREPARE {name} (int[], bigint[], int[], int[], int[], float8[],
-    int[], bigint[], int[], int[], int[], bigint[], bigint[], bigint[], bigint[],
-    int[], bigint[], bigint[], bigint[]) AS
-WITH stored AS (
-    INSERT INTO {s}.reading_hot (device_id, ts, keyset_id, vals)
-    SELECT d, {_EPOCH} + t * interval '1 microsecond', k, ($6)[o + 1 : o + n]
-    FROM unnest($1, $2, $3, $4, $5) AS r(d, t, k, o, n)
-), seen AS (
+    int[], bigint[], int[], int[], int[], bigint[], bigint[], bigint[], bigint[], bigint[],
+    int[], int[], int[], int[]) AS
+WITH seen AS (
     INSERT INTO {s}.latest AS l (device_id, ts, keyset_id, vals, received_at,
-        n_received, n_stored, n_duplicates, n_rejected)
+        n_received, n_stored, n_duplicates, n_rejected, packed_to)
     SELECT d, {_EPOCH} + t * interval '1 microsecond', k, ($6)[o + 1 : o + n],
-        clock_timestamp(), nr, ns, nd, nx
-    FROM unnest($7, $8, $9, $10, $11, $12, $13, $14, $15) AS r(d, t, k, o, n, nr, ns, nd, nx)
+        clock_timestamp(), nr, ns, nd, nx, {_EPOCH} + p * interval '1 microsecond'
+    FROM unnest($7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        AS r(d, t, k, o, n, nr, ns, nd, nx, p)
     ON CONFLICT (device_id) DO UPDATE SET
         ts = CASE WHEN l.ts > excluded.ts OR excluded.ts IS NULL THEN l.ts
             ELSE excluded.ts END,
@@ -58,15 +50,50 @@ WITH stored AS (
         n_received = l.n_received + excluded.n_received,
         n_stored = l.n_stored + excluded.n_stored,
         n_duplicates = l.n_duplicates + excluded.n_duplicates,
-        n_rejected = l.n_rejected + excluded.n_rejected
+        n_rejected = l.n_rejected + excluded.n_rejected,
+        packed_to = greatest(l.packed_to, excluded.packed_to)
+    RETURNING device_id, greatest(packed_to, closed_to) AS known_to
+), used AS (
+    INSERT INTO {s}.usage_delta (at, device_ids, hours, n_readings, n_values)
+    SELECT clock_timestamp(), $17, $18, $19, $20 WHERE cardinality($17) > 0
 )
-INSERT INTO {s}.reading_hour AS h (device_id, hour, n_readings, n_values, changed_at)
-SELECT d, {_EPOCH} + t * interval '1 hour', nr, nv, clock_timestamp()
-FROM unnest($16, $17, $18, $19) AS r(d, t, nr, nv)
-ON CONFLICT (device_id, hour) DO UPDATE SET
-    n_readings = h.n_readings + excluded.n_readings,
-    n_values = h.n_values + excluded.n_values,
-    changed_at = excluded.changed_at"""
+INSERT INTO {s}.reading_hot (device_id, ts, keyset_id, vals)
+SELECT d, at, k, CASE WHEN known_to IS NULL OR at > known_to THEN ($6)[o + 1 : o + n] END
+FROM (
+    SELECT d, {_EPOCH} + t * interval '1 microsecond' AS at, k, o, n
+    FROM unnest($1, $2, $3, $4, $5) AS r(d, t, k, o, n)
+) AS r JOIN seen ON seen.device_id = d"""
+
+
+def lock(schema: str) -> str:
+    """SQL that locks the rows of some devices ($1, ascending) in `latest`, made if missing."""
+    return f"""
+INSERT INTO "{schema}".latest AS l (device_id, received_at,
+    n_received, n_stored, n_duplicates, n_rejected)
+SELECT d, clock_timestamp(), 0, 0, 0, 0 FROM unnest($1::int[]) AS d
+ON CONFLICT (device_id) DO UPDATE SET received_at = excluded.received_at
+RETURNING device_id, ts, greatest(packed_to, closed_to) AS known_to, packed_to, closed_to"""
+
+
+def overlaps(schema: str) -> str:
+    """SQL that names the devices ($1) which have readings between $2 and $3, row by row."""
+    return f"""
+SELECT d FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS p(d, a, b)
+WHERE EXISTS (
+    SELECT FROM "{schema}".reading_hot WHERE device_id = d AND ts >= a AND ts <= b
+) OR EXISTS (
+    SELECT FROM "{schema}".segment WHERE device_id = d AND t0 <= b AND t1 >= a
+)"""
+
+
+def insert_segments(schema: str) -> str:
+    """SQL that writes open segments: device, first, last, digest, readings, keyset, payload."""
+    return f"""
+INSERT INTO "{schema}".segment (device_id, t0, t1, digest, n, keyset_id, level, codec, payload)
+SELECT d, {_EPOCH} + a * interval '1 microsecond', {_EPOCH} + b * interval '1 microsecond',
+    g, n, k, 0, get_byte(p, 0), p
+FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[],
+    $7::bytea[]) AS s(d, a, b, g, n, k, p)"""
 
 
 class Totals:
@@ -75,7 +102,7 @@ class Totals:
     __slots__ = ("_devices", "_hours")
 
     def __init__(self) -> None:
-        # Device: newest row, received, stored, duplicates, rejected.
+        # Device: newest row, received, stored, duplicates, rejected, last time packed now.
         self._devices: dict[int, list[Any]] = {}
         self._hours: dict[tuple[int, int], list[int]] = {}
 
@@ -89,7 +116,7 @@ class Totals:
     def add_counts(self, submission: Submission, *, n_stored: int, n_duplicates: int) -> None:
         device = self._devices.get(submission.device.id)
         if device is None:
-            device = self._devices[submission.device.id] = [None, 0, 0, 0, 0]
+            device = self._devices[submission.device.id] = [None, 0, 0, 0, 0, None]
         device[1] += submission.n_received
         device[2] += n_stored
         device[3] += n_duplicates
@@ -100,6 +127,11 @@ class Totals:
         if row is not None and (device[0] is None or row[0] >= device[0][0]):
             device[0] = row
 
+    def add_packed(self, device_id: int, last_us: int) -> None:
+        device = self._devices[device_id]
+        if device[5] is None or device[5] < last_us:
+            device[5] = last_us
+
     def add_hour(self, device_id: int, hour: int, n_readings: int, n_values: int) -> None:
         counts = self._hours.get((device_id, hour))
         if counts is None:
@@ -109,26 +141,36 @@ class Totals:
             counts[1] += n_values
 
     def execute(self, name: str, rows: Iterable[tuple[int, Row]] = ()) -> str:
-        """The EXECUTE that writes these totals, and the rows that were not copied before."""
+        """The EXECUTE that writes these totals, and the rows that go into the hot table."""
         flat: list[float] = []
         readings: list[tuple[int, int, int, int, int]] = []
-        for device_id, (time, keyset_id, values) in rows:
+        # A device's newest reading is mostly one of the rows: its values are written once.
+        places: dict[int, int] = {}
+        for device_id, row in rows:
+            time, keyset_id, values = row
+            places[id(row)] = len(flat)
             readings.append((device_id, time, keyset_id, len(flat), len(values)))
             flat += values
         devices: list[tuple[Any, ...]] = []
-        # In order of device and hour, so that two processes lock rows in the same order.
+        # In order of the device, so that two processes lock rows in the same order.
         for device_id in sorted(self._devices):
-            newest, *counts = self._devices[device_id]
+            newest, n_received, n_stored, n_duplicates, n_rejected, packed = self._devices[
+                device_id
+            ]
+            counts = (n_received, n_stored, n_duplicates, n_rejected, packed or "null")
             if newest is None:
                 devices.append((device_id, "null", "null", 0, 0, *counts))
-            else:
-                time, keyset_id, values = newest
-                devices.append((device_id, time, keyset_id, len(flat), len(values), *counts))
+                continue
+            time, keyset_id, values = newest
+            start = places.get(id(newest))
+            if start is None:
+                start = len(flat)
                 flat += values
-        hours = [(*key, *self._hours[key]) for key in sorted(self._hours)]
+            devices.append((device_id, time, keyset_id, start, len(values), *counts))
+        hours = [(*key, *counts) for key, counts in self._hours.items()]
         return (
             f"EXECUTE {name}({_arrays(readings, 5)},'{{{','.join(map(repr, flat))}}}',"
-            f"{_arrays(devices, 9)},{_arrays(hours, 4)})"
+            f"{_arrays(devices, 10)},{_arrays(hours, 4)})"
         )
 
 
@@ -136,63 +178,3 @@ def _arrays(records: list[Any], n_columns: int) -> str:
     if not records:
         return ",".join(["'{}'"] * n_columns)
     return ",".join(f"'{{{','.join(map(str, column))}}}'" for column in zip(*records, strict=True))
-
-
-# -- row images for COPY BINARY ----------------------------------------------------------------
-
-
-@lru_cache(maxsize=256)
-def _row_type(n_keys: int) -> np.dtype[Any]:
-    value = np.dtype([("length", ">i4"), ("value", ">f8")])
-    return np.dtype(
-        [
-            ("n_fields", ">i2"),
-            ("device_length", ">i4"), ("device", ">i4"),
-            ("time_length", ">i4"), ("time", ">i8"),
-            ("keyset_length", ">i4"), ("keyset", ">i4"),
-            ("vals_length", ">i4"),
-            ("n_dimensions", ">i4"), ("has_null", ">i4"), ("oid", ">i4"),
-            ("n", ">i4"), ("lower", ">i4"),
-            ("values", value, (n_keys,)),
-        ]
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def _row_template(n_keys: int) -> Any:
-    row = np.zeros(1, _row_type(n_keys))
-    row["n_fields"] = 4
-    row["device_length"], row["time_length"], row["keyset_length"] = 4, 8, 4
-    row["vals_length"] = 20 + 12 * n_keys
-    row["n_dimensions"], row["oid"], row["n"], row["lower"] = 1, _FLOAT8_OID, n_keys, 1
-    row["values"]["length"] = 8
-    return row
-
-
-def columns_image(device_id: int, block: Columns) -> bytes:
-    """The rows of a block as COPY BINARY has them."""
-    n_rows, n_keys = block.values.shape
-    rows = np.repeat(_row_template(n_keys), n_rows)
-    rows["device"] = device_id
-    rows["time"] = block.times - _PG_EPOCH_US
-    rows["keyset"] = block.keyset_id
-    rows["values"]["value"] = block.values
-    return rows.tobytes()
-
-
-@lru_cache(maxsize=256)
-def _pack_of(n_keys: int) -> Any:
-    return struct.Struct(">h ii iq ii i iiiii" + "id" * n_keys).pack
-
-
-def row_image(device_id: int, row: Row) -> bytes:
-    """One row as COPY BINARY has it; for a single row cheaper than numpy."""
-    time, keyset_id, values = row
-    n = len(values)
-    items: list[Any] = [8] * (2 * n)
-    items[1::2] = values
-    image: bytes = _pack_of(n)(
-        4, 4, device_id, 8, time - _PG_EPOCH_US, 4, keyset_id,
-        20 + 12 * n, 1, 0, _FLOAT8_OID, n, 1, *items,
-    )  # fmt: skip
-    return image

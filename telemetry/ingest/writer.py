@@ -17,10 +17,11 @@ from typing import Any
 import asyncpg
 import structlog
 
+from telemetry.ingest import carefully
 from telemetry.ingest.errors import RequestRefused, unavailable
 from telemetry.ingest.planning import Submission
 from telemetry.ingest.state import Factory
-from telemetry.ingest.storing import ReadingMoved, Store
+from telemetry.ingest.storing import Store
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +31,8 @@ MAX_PENDING_REQUESTS = 10_000
 FACTORY_SHARE = 0.5
 MAX_GROUP_READINGS = 20_000
 MAX_GROUP_FACTORIES = 64
-# From here on COPY is cheaper than arrays in a statement.
-MIN_COPY_READINGS = 200
+# From here on a segment is cheaper than a row a reading.
+MIN_PACKED_READINGS = 32
 STATEMENT_TIMEOUT_S = 10.0
 CAREFUL_S = 5.0
 PAUSE_S = 2.0
@@ -195,18 +196,38 @@ class Writer:
         for submission in group:
             by_factory.setdefault(submission.device.factory, []).append(submission)
         small: list[tuple[Factory, list[Submission]]] = []
-        now = time.monotonic()
         for factory, submissions in by_factory.items():
-            if factory.careful_until > now:
-                await self._commit_carefully(factory, submissions)
-            elif sum(s.n_rows for s in submissions) >= MIN_COPY_READINGS:
-                await self._commit_large(factory, submissions)
-            else:
-                small.append((factory, submissions))
+            if plain := await self._commit_doubtful(factory, submissions):
+                small.append((factory, plain))
         # Sorted, so that two processes lock the factories in the same order.
         small.sort(key=lambda item: item[0].schema)
         for start in range(0, len(small), MAX_GROUP_FACTORIES):
             await self._commit_small(small[start : start + MAX_GROUP_FACTORIES])
+
+    async def _commit_doubtful(
+        self, factory: Factory, submissions: list[Submission]
+    ) -> list[Submission]:
+        """Commit what is large or expected to repeat; return the rest.
+
+        All of a device goes one way: what it sent must not overtake itself.
+        """
+        now = time.monotonic()
+        large = {s.device.id for s in submissions if s.n_rows >= MIN_PACKED_READINGS}
+        careful: list[Submission] = []
+        packed: list[Submission] = []
+        plain: list[Submission] = []
+        for submission in submissions:
+            if submission.device.careful_until > now:
+                careful.append(submission)
+            elif submission.device.id in large:
+                packed.append(submission)
+            else:
+                plain.append(submission)
+        if packed:
+            careful += await self._commit_packed(factory, packed)
+        if careful:
+            await self._commit_carefully(factory, careful)
+        return plain
 
     async def _commit_small(self, groups: list[tuple[Factory, list[Submission]]]) -> None:
         store = self._live_store()
@@ -226,33 +247,38 @@ class Writer:
                 self._resolve([s for _, submissions in groups for s in submissions])
                 return
 
-    async def _commit_large(self, factory: Factory, submissions: list[Submission]) -> None:
+    async def _commit_packed(
+        self, factory: Factory, submissions: list[Submission]
+    ) -> list[Submission]:
+        """Commit large requests; return those that the careful way has to look at."""
         try:
-            await self._live_store().store_large(factory, submissions)
+            doubtful = await self._live_store().store_packed(factory, submissions)
         except _LOST:
             raise
         except asyncpg.PostgresError:
             # Whatever its code says: the careful way finds out.
-            await self._commit_carefully(factory, submissions)
-        else:
-            self._resolve(submissions)
+            return submissions
+        unclear = set(map(id, doubtful))
+        self._resolve([s for s in submissions if id(s) not in unclear])
+        return doubtful
 
     async def _commit_carefully(self, factory: Factory, submissions: list[Submission]) -> None:
         """Commit one factory alone; if that fails, only its own requests do."""
         for attempt in range(_TRIES):
             try:
-                await self._live_store().store_carefully(factory, submissions)
+                await carefully.store(self._live_store(), factory, submissions)
             except _LOST:
                 raise
-            except (ReadingMoved, *_NO_TABLES, asyncpg.PostgresError) as error:
+            except asyncpg.PostgresError as error:
                 failure: Exception = error
                 if isinstance(error, (*_NO_TABLES, asyncpg.LockNotAvailableError)):
                     break
                 await asyncio.sleep(0.01 * attempt)
             else:
-                if any(submission.n_duplicates for submission in submissions):
-                    # A device that sends its backlog again goes on doing so.
-                    factory.careful_until = time.monotonic() + CAREFUL_S
+                for submission in submissions:
+                    # A device that sends its backlog, late or again, goes on doing so.
+                    if submission.n_duplicates or submission.is_late:
+                        submission.device.careful_until = time.monotonic() + CAREFUL_S
                 self._resolve(submissions)
                 return
         log.warning(

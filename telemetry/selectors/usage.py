@@ -21,9 +21,22 @@ class HourOfUse:
     n_values: int
 
 
+# Folded hours, and what the last commits added to them.
+_FACTS = """
+    SELECT device_id, hour, n_readings, n_values, changed_at FROM reading_hour
+    UNION ALL
+    SELECT u.d, timestamptz '1970-01-01 00:00:00+00' + u.h * interval '1 hour', u.r, u.v, at
+    FROM usage_delta, unnest(device_ids, hours, n_readings, n_values) AS u(d, h, r, v)
+"""
+_USAGE = """
+    SELECT f.hour, f.device_id, d.machine_id, sum(f.n_readings)::bigint, sum(f.n_values)::bigint
+    FROM facts f LEFT JOIN telemetry_device d ON d.id = f.device_id
+"""
+
+
 def usage_by_hour(*, start: datetime, end: datetime) -> list[HourOfUse]:
     """Return what was stored for the hours in [start, end), per device."""
-    return _usage("h.hour >= %s AND h.hour < %s", [start, end])
+    return _usage(f"{_USAGE} WHERE f.hour >= %s AND f.hour < %s", [start, end])
 
 
 def usage_changed_since(at: datetime) -> list[HourOfUse]:
@@ -32,16 +45,16 @@ def usage_changed_since(at: datetime) -> list[HourOfUse]:
     A change becomes visible at the end of its transaction, seconds after its time at most: ask
     with an overlap of a minute.
     """
-    return _usage("h.changed_at >= %s", [at])
+    changed = "(SELECT device_id, hour FROM facts WHERE changed_at >= %s)"
+    return _usage(f"{_USAGE} WHERE (f.device_id, f.hour) IN {changed}", [at])
 
 
-def _usage(condition: str, values: list[Any]) -> list[HourOfUse]:
+def _usage(question: str, values: list[Any]) -> list[HourOfUse]:
     current_schema()  # outside a factory the tables of another would answer
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT h.hour, h.device_id, d.machine_id, h.n_readings, h.n_values"  # noqa: S608
-            " FROM reading_hour h LEFT JOIN telemetry_device d ON d.id = h.device_id"
-            f" WHERE {condition} ORDER BY h.hour, h.device_id",
+            f"WITH facts AS ({_FACTS}) {question}"
+            " GROUP BY f.hour, f.device_id, d.machine_id ORDER BY f.hour, f.device_id",
             values,
         )
         return [HourOfUse(*row) for row in cursor.fetchall()]

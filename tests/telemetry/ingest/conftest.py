@@ -19,7 +19,7 @@ from tenants import services
 from tenants.context import factory_context
 from tenants.models import Factory, FactoryLimits, User
 
-TABLES = ("reading_hot", "latest", "reading_hour", "reading_revision")
+TABLES = ("reading_hot", "segment", "latest", "usage_delta", "reading_revision")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from telemetry import packing
 from telemetry.ingest.merging import Cell
 from telemetry.ingest.planning import HOUR_US
 from tests.telemetry.ingest.conftest import Door, Sender
@@ -70,8 +72,38 @@ async def stored(sql, sender: Sender, table: str) -> list[tuple[int, str, object
     return [(row["ts"], row["key"], kinds[row["kind"]](row)) for row in rows]
 
 
-async def assert_equal(sql, sender: Sender, reference: Reference) -> None:
+async def current(sql, sender: Sender) -> list[tuple[int, str, object]]:
+    """What holds: hot rows, and readings of segments at other times."""
     found = await stored(sql, sender, "reading_hot")
+    known = {ts for ts, _, _ in found}
+    rows = await sql.fetch(
+        f"""
+        SELECT s.payload, s.n, array_agg(k.key ORDER BY u.i) AS keys,
+            array_agg(k.kind ORDER BY u.i) AS kinds
+        FROM {sender.schema}.segment s JOIN {sender.schema}.telemetry_keyset t
+            ON t.id = s.keyset_id, unnest(t.key_ids) WITH ORDINALITY AS u(key_id, i)
+        JOIN {sender.schema}.telemetry_signalkey k ON k.id = u.key_id
+        WHERE s.device_id = $1 GROUP BY s.device_id, s.t0, s.t1, s.digest
+        """,
+        sender.device_id,
+    )
+    words = {
+        row["id"]: row["text"]
+        for row in await sql.fetch(f"SELECT id, text FROM {sender.schema}.telemetry_word")
+    }
+    kinds = {"n": float, "b": bool, "s": lambda code: words[int(code)]}
+    for row in rows:
+        times, values = packing.unpack(row["payload"])
+        assert len(times) == row["n"]
+        for time, cell in zip((times // 1000).tolist(), values.tolist(), strict=True):
+            for key, kind, value in zip(row["keys"], row["kinds"], cell, strict=True):
+                if time not in known and not math.isnan(value):
+                    found.append((time, key, kinds[kind](value)))
+    return sorted(found, key=lambda cell: cell[:2])
+
+
+async def assert_equal(sql, sender: Sender, reference: Reference) -> None:
+    found = await current(sql, sender)
     assert {(ts, key): value for ts, key, value in found} == reference.current
     assert len(found) == len(reference.current)
     revisions: dict[tuple[int, str], list[object]] = {}
@@ -89,8 +121,9 @@ async def assert_equal(sql, sender: Sender, reference: Reference) -> None:
     assert latest["ms"] == newest
     assert len(latest["vals"]) == sum(ts == newest for ts, _ in reference.current)
     hours = await sql.fetch(
-        f"SELECT (extract(epoch FROM hour) / 3600)::bigint AS h, n_readings, n_values"
-        f" FROM {sender.schema}.reading_hour WHERE device_id = $1",
+        f"SELECT u.h, sum(u.r) AS n_readings, sum(u.v) AS n_values FROM"
+        f" {sender.schema}.usage_delta, unnest(device_ids, hours, n_readings, n_values)"
+        f" AS u(d, h, r, v) WHERE u.d = $1 GROUP BY u.h",
         sender.device_id,
     )
     assert {row["h"]: [row["n_readings"], row["n_values"]] for row in hours} == reference.hours
@@ -121,7 +154,7 @@ async def test_a_different_value_is_a_visible_revision(door: Door, mill: Sender,
     late = await door.post({"ts": T0, "values": {"a": 1.0}}, sender=mill)
 
     assert late.counts == (1, 0, 1, 0)
-    assert await stored(sql, mill, "reading_hot") == [(T0, "a", 2.0)]
+    assert await current(sql, mill) == [(T0, "a", 2.0)]
     assert await stored(sql, mill, "reading_revision") == [(T0, "a", 1.0)]
 
 
@@ -131,7 +164,7 @@ async def test_new_keys_at_a_known_time_are_added(door: Door, mill: Sender, sql)
     added = await door.post({"ts": T0, "values": {"a": 1.0}}, sender=mill)
 
     assert added.counts == (1, 1, 0, 0)
-    assert sorted(await stored(sql, mill, "reading_hot")) == [(T0, "a", 1.0), (T0, "b", 2.0)]
+    assert sorted(await current(sql, mill)) == [(T0, "a", 1.0), (T0, "b", 2.0)]
 
 
 async def test_one_key_in_two_kinds_is_one_identity(door: Door, mill: Sender, sql):
@@ -139,7 +172,7 @@ async def test_one_key_in_two_kinds_is_one_identity(door: Door, mill: Sender, sq
 
     await door.post({"ts": T0, "values": {"a": "two"}}, sender=mill)
 
-    assert await stored(sql, mill, "reading_hot") == [(T0, "a", "two")]
+    assert await current(sql, mill) == [(T0, "a", "two")]
     assert await stored(sql, mill, "reading_revision") == [(T0, "a", 2.0)]
 
 
@@ -175,7 +208,7 @@ async def test_one_reading_sent_on_twenty_connections_at_once_is_stored_once(
 
     assert sum(answer.body["stored"] for answer in answers[:20]) == 1
     assert all(answer.counts == (1, 1, 0, 0) for answer in answers[20:])
-    assert await stored(sql, mill, "reading_hot") == [(T0, "a", 1.0)]
+    assert await current(sql, mill) == [(T0, "a", 1.0)]
 
 
 async def test_two_processes_with_the_same_new_keys_and_readings_agree(
@@ -198,7 +231,7 @@ async def test_two_processes_with_the_same_new_keys_and_readings_agree(
 
     assert [answer.status for answer in answers] == [200] * 10
     assert sum(answer.body["stored"] for answer in answers) == 40
-    assert len(await stored(sql, mill, "reading_hot")) == 80
+    assert len(await current(sql, mill)) == 80
 
 
 values = st.one_of(
