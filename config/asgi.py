@@ -1,5 +1,6 @@
 """The one door: ingest in front of Django, everything else through it."""
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -25,6 +26,13 @@ ingest = IngestApp(
     valkey_url=settings.VALKEY_URL,
     base_url=settings.BASE_URL,
 )
+
+# What is loaded by now stays: the collector need not look at it again and again. Requests make
+# no cycles, so that looking every 50,000 objects instead of every 2,000 is often enough; it was
+# an eighth of the time that a reading takes.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

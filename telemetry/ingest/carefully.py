@@ -268,7 +268,7 @@ def _arrivals(submissions: list[Submission], locked: dict[int, Any]) -> Arrivals
         closed_us = -1 if device["closed_to"] is None else to_us(device["closed_to"])
         known_us = -1 if device["known_to"] is None else to_us(device["known_to"])
         for index, row in zip(submission.indexes, submission.ordered_rows(), strict=True):
-            if row[0] <= closed_us:
+            if row[0] < closed_us:
                 submission.rejected.append(_too_old(index, closed_us))
                 continue
             submission.is_late = submission.is_late or row[0] <= known_us
@@ -281,7 +281,7 @@ def _too_old(index: int, closed_us: int) -> Rejection:
     return Rejection(
         index,
         _TOO_OLD,
-        f"The history of this device up to {iso_utc(closed_us)} is archived or has expired; "
+        f"The history of this device before {iso_utc(closed_us)} is archived or has expired; "
         "have it restored before sending readings of that time.",
     )
 

@@ -122,7 +122,7 @@ class Store:
             )
             if times[0] <= newest:
                 asked.append((device_id, int(times[0]), int(times[-1])))
-                if row["closed_to"] is not None and times[0] <= to_us(row["closed_to"]):
+                if row["closed_to"] is not None and times[0] < to_us(row["closed_to"]):
                     doubtful.add(device_id)
         if asked:
             found = await self.connection.fetch(
