@@ -32,10 +32,10 @@ _MAX_SPANS = 200
 
 async def store(store: Store, factory: Factory, submissions: list[Submission]) -> None:
     """Store the readings of one factory, whatever of them is already there."""
-    name = await store.prepare(factory)
+    prepared = await store.prepare(factory)
     async with store.connection.transaction():
         totals = await _Careful(store.connection, factory).store(submissions)
-        await store.connection.execute(totals.execute(name))
+        await prepared.fetch(*totals.arguments())
 
 
 class _Careful:

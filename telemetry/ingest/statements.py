@@ -7,7 +7,7 @@ hold numbers only.
 
 # ruff: noqa: S608  the schema's name, from an allow-list, is all that is put into statements
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from telemetry.ingest.planning import Row, Submission
@@ -15,8 +15,8 @@ from telemetry.ingest.planning import Row, Submission
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
 
 
-def prepare(name: str, schema: str) -> str:
-    """SQL that prepares the statement of one factory under `name`.
+def store(schema: str) -> str:
+    """SQL of the statement that stores what is new for one factory.
 
     $1-$6 readings: device, time, keyset, where its values start, how many, all values.
     $7-$16 devices: id, newest time (null: none), its keyset, start, how many; received,
@@ -29,15 +29,13 @@ def prepare(name: str, schema: str) -> str:
     """
     s = f'"{schema}"'
     return f"""
-PREPARE {name} (int[], bigint[], int[], int[], int[], float8[],
-    int[], bigint[], int[], int[], int[], bigint[], bigint[], bigint[], bigint[], bigint[],
-    int[], int[], int[], int[]) AS
 WITH seen AS (
     INSERT INTO {s}.latest AS l (device_id, ts, keyset_id, vals, received_at,
         n_received, n_stored, n_duplicates, n_rejected, packed_to)
-    SELECT d, {_EPOCH} + t * interval '1 microsecond', k, ($6)[o + 1 : o + n],
+    SELECT d, {_EPOCH} + t * interval '1 microsecond', k, ($6::float8[])[o + 1 : o + n],
         clock_timestamp(), nr, ns, nd, nx, {_EPOCH} + p * interval '1 microsecond'
-    FROM unnest($7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    FROM unnest($7::int[], $8::bigint[], $9::int[], $10::int[], $11::int[], $12::bigint[],
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[])
         AS r(d, t, k, o, n, nr, ns, nd, nx, p)
     ON CONFLICT (device_id) DO UPDATE SET
         ts = CASE WHEN l.ts > excluded.ts OR excluded.ts IS NULL THEN l.ts
@@ -55,13 +53,14 @@ WITH seen AS (
     RETURNING device_id, greatest(packed_to, closed_to) AS known_to
 ), used AS (
     INSERT INTO {s}.usage_delta (at, device_ids, hours, n_readings, n_values)
-    SELECT clock_timestamp(), $17, $18, $19, $20 WHERE cardinality($17) > 0
+    SELECT clock_timestamp(), $17::int[], $18::int[], $19::int[], $20::int[]
+    WHERE cardinality($17::int[]) > 0
 )
 INSERT INTO {s}.reading_hot (device_id, ts, keyset_id, vals)
 SELECT d, at, k, CASE WHEN known_to IS NULL OR at > known_to THEN ($6)[o + 1 : o + n] END
 FROM (
     SELECT d, {_EPOCH} + t * interval '1 microsecond' AS at, k, o, n
-    FROM unnest($1, $2, $3, $4, $5) AS r(d, t, k, o, n)
+    FROM unnest($1::int[], $2::bigint[], $3::int[], $4::int[], $5::int[]) AS r(d, t, k, o, n)
 ) AS r JOIN seen ON seen.device_id = d"""
 
 
@@ -140,11 +139,11 @@ class Totals:
             counts[0] += n_readings
             counts[1] += n_values
 
-    def execute(self, name: str, rows: Iterable[tuple[int, Row]] = ()) -> str:
-        """The EXECUTE that writes these totals, and the rows that go into the hot table."""
+    def arguments(self, rows: Sequence[tuple[int, Row]] = ()) -> list[Sequence[Any]]:
+        """The parameters of `store`: these totals, and the rows that go into the hot table."""
         flat: list[float] = []
         readings: list[tuple[int, int, int, int, int]] = []
-        # A device's newest reading is mostly one of the rows: its values are written once.
+        # A device's newest reading is mostly one of the rows: its values are sent once.
         places: dict[int, int] = {}
         for device_id, row in rows:
             time, keyset_id, values = row
@@ -154,12 +153,9 @@ class Totals:
         devices: list[tuple[Any, ...]] = []
         # In order of the device, so that two processes lock rows in the same order.
         for device_id in sorted(self._devices):
-            newest, n_received, n_stored, n_duplicates, n_rejected, packed = self._devices[
-                device_id
-            ]
-            counts = (n_received, n_stored, n_duplicates, n_rejected, packed or "null")
+            newest, *counts = self._devices[device_id]
             if newest is None:
-                devices.append((device_id, "null", "null", 0, 0, *counts))
+                devices.append((device_id, None, None, 0, 0, *counts))
                 continue
             time, keyset_id, values = newest
             start = places.get(id(newest))
@@ -167,14 +163,20 @@ class Totals:
                 start = len(flat)
                 flat += values
             devices.append((device_id, time, keyset_id, start, len(values), *counts))
-        hours = [(*key, *counts) for key, counts in self._hours.items()]
-        return (
-            f"EXECUTE {name}({_arrays(readings, 5)},'{{{','.join(map(repr, flat))}}}',"
-            f"{_arrays(devices, 10)},{_arrays(hours, 4)})"
-        )
+        hours = [(*place, *counts) for place, counts in self._hours.items()]
+        return [
+            *_columns(readings, 5), flat, *_columns(devices, 10), *_columns(hours, 4)
+        ]  # fmt: skip
 
 
-def _arrays(records: list[Any], n_columns: int) -> str:
-    if not records:
-        return ",".join(["'{}'"] * n_columns)
-    return ",".join(f"'{{{','.join(map(str, column))}}}'" for column in zip(*records, strict=True))
+def execute(name: str, arguments: list[Sequence[Any]]) -> str:
+    """The EXECUTE of a prepared `store`, so that those of many factories are one message."""
+    return f"EXECUTE {name}({','.join(map(_array, arguments))})"
+
+
+def _columns(records: list[Any], n_columns: int) -> list[Sequence[Any]]:
+    return list(zip(*records, strict=True)) if records else [()] * n_columns
+
+
+def _array(values: Sequence[Any]) -> str:
+    return f"'{{{','.join(['null' if value is None else repr(value) for value in values])}}}'"

@@ -36,29 +36,29 @@ class Store:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._prepared: dict[int, str] = {}
+        self._prepared: dict[int, Any] = {}
 
-    async def prepare(self, factory: Factory) -> str:
-        """Prepare the factory's statement, if need be, and return its name.
+    async def prepare(self, factory: Factory) -> Any:
+        """Return the factory's `statements.store`, prepared.
 
         Fails when the factory's tables are not there.
         """
-        name = self._prepared.pop(factory.id, None)
-        if name is None:
+        prepared = self._prepared.pop(factory.id, None)
+        if prepared is None:
             if len(self._prepared) >= _MAX_PREPARED:
-                oldest = next(iter(self._prepared))
-                await self.connection.execute(f"DEALLOCATE {self._prepared.pop(oldest)}")
-            name = f"takt_{factory.id}"
-            await self.connection.execute(statements.prepare(name, factory.schema))
+                # The driver closes what nobody refers to.
+                del self._prepared[next(iter(self._prepared))]
+            prepared = await self.connection.prepare(
+                statements.store(factory.schema), name=f"takt_{factory.id}"
+            )
         # Back at the end: the least recently used is dropped first.
-        self._prepared[factory.id] = name
-        return name
+        self._prepared[factory.id] = prepared
+        return prepared
 
     async def store_small(self, groups: Sequence[tuple[Factory, list[Submission]]]) -> None:
         """Store all groups in one transaction; every reading must be new."""
-        texts = []
+        sent = []
         for factory, submissions in groups:
-            name = await self.prepare(factory)
             totals = Totals()
             rows: list[tuple[int, Row]] = []
             for submission in submissions:
@@ -66,9 +66,14 @@ class Store:
                 device_id = submission.device.id
                 rows += [(device_id, row) for row in submission.ordered_rows()]
             rows.sort(key=_place)
-            texts.append(totals.execute(name, rows))
-        # One message without BEGIN is one transaction, committed when it answers.
-        await self.connection.execute(";".join(texts))
+            sent.append((await self.prepare(factory), totals.arguments(rows)))
+        if len(sent) == 1:
+            prepared, arguments = sent[0]
+            await prepared.fetch(*arguments)
+        else:
+            # One message without BEGIN is one transaction, committed when it answers.
+            texts = [statements.execute(prepared.get_name(), a) for prepared, a in sent]
+            await self.connection.execute(";".join(texts))
         for _, submissions in groups:
             _mark_stored(submissions)
 
@@ -83,7 +88,7 @@ class Store:
         by_device: dict[int, list[Submission]] = {}
         for submission in submissions:
             by_device.setdefault(submission.device.id, []).append(submission)
-        name = await self.prepare(factory)
+        prepared = await self.prepare(factory)
         async with self.connection.transaction():
             doubtful = await self._doubtful(factory, by_device)
             totals, segments = Totals(), []
@@ -99,7 +104,7 @@ class Store:
                     totals.add_packed(device_id, max(s.newest[0] for s in sent if s.newest))
             await insert_segments(self.connection, factory, segments)
             if stored:
-                await self.connection.execute(totals.execute(name))
+                await prepared.fetch(*totals.arguments())
         _mark_stored(stored)
         return [s for device_id in doubtful for s in by_device[device_id]]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.telemetry.ingest.conftest import Door, Sender
+from tests.telemetry.ingest.stored import current
 
 NOON = "2026-11-17T12:00:00Z"
 
@@ -314,7 +315,5 @@ async def test_values_come_back_bit_for_bit(door: Door, mill: Sender, sql):
     await door.post(body, sender=mill)
     await door.post(long_body, sender=mill)
 
-    stored = await sql.fetch(
-        "SELECT vals FROM mills.reading_hot WHERE device_id = $1 ORDER BY ts", mill.device_id
-    )
-    assert [row["vals"][0] for row in stored] == values + [values[i % 8] for i in range(400)]
+    found = [value for _, _, value in await current(sql, mill)]
+    assert found == values + [values[i % 8] for i in range(400)]
