@@ -1,19 +1,18 @@
 """Seal what is over: hot rows and open segments become one segment an hour, or more than that."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-import psycopg
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import connection
 
 from telemetry import windows
 from telemetry.models import Segment
-from telemetry.services import pieces, segments
+from telemetry.services import pieces
+from telemetry.services.locking import DeviceBusy, locked
 from telemetry.services.pieces import Piece
 from telemetry.services.segments import Changed
 from telemetry.times import from_us, to_us
@@ -25,9 +24,6 @@ CLOSED_AFTER = timedelta(minutes=10)
 # Promotion looks at windows that closed so long ago; a compaction that was away longer leaves
 # smaller segments behind, which are only larger on disk.
 PROMOTED_WITHIN = timedelta(hours=3)
-# A device that is locked by somebody else comes next time.
-LOCK_TIMEOUT_MS = 250
-STATEMENT_TIMEOUT_MS = 20_000
 # Removing a hot row takes microseconds of the time in which its device waits.
 MAX_HOT = 20_000
 MAX_VALUES = 2_400_000
@@ -92,7 +88,7 @@ def closed_before(at: datetime) -> int:
     return to_us(at - CLOSED_AFTER) // windows.HOUR_US * windows.HOUR_US
 
 
-def has_work(*, at: datetime) -> bool:
+def waits_for_compaction(*, at: datetime) -> bool:
     """Say whether something of the factory at work waits to be sealed."""
     return bool(_devices_with_work(closed_before(at), None, limit=1))
 
@@ -122,22 +118,10 @@ def _compact_device(device_id: int, closed_us: int, until: float) -> Compacted:
             break
         try:
             total = total.plus(_compact_piece(device_id, end_us, closed_us))
-        except DatabaseError as error:
-            if not _is_busy(error):
-                raise
+        except (Changed, DeviceBusy):
             log.info("telemetry.compaction.skipped", device_id=device_id)
             return total.plus(Compacted(skipped=1))
     return total
-
-
-def _is_busy(error: DatabaseError) -> bool:
-    """Whether somebody else was in the way, who will be gone the next time."""
-    return isinstance(
-        error.__cause__,
-        psycopg.errors.LockNotAvailable
-        | psycopg.errors.QueryCanceled
-        | psycopg.errors.DeadlockDetected,
-    )
 
 
 def _end_of_piece(device_id: int, closed_us: int) -> int | None:
@@ -176,17 +160,14 @@ def _end_of_piece(device_id: int, closed_us: int) -> int | None:
 
 
 def _compact_piece(device_id: int, end_us: int, closed_us: int) -> Compacted:
-    for is_locked in (False, True):
-        # At the second try with the lock from the beginning, so that a device which is filled
+    try:
+        return _replace(_read(device_id, end_us, closed_us))
+    except Changed:
+        # Again with the lock from the beginning, so that a device whose closed hours are filled
         # without a pause is compacted, too.
-        with _locked(device_id) if is_locked else nullcontext():
-            try:
-                piece = _read(device_id, end_us, closed_us)
-                return _replace(piece)
-            except Changed:
-                if is_locked:
-                    raise
-    raise AssertionError
+        with locked(device_id) as hold:
+            done = _replace(_read(device_id, end_us, closed_us))
+        return replace(done, longest_lock_s=hold.seconds)
 
 
 def _read(device_id: int, end_us: int, closed_us: int) -> Piece:
@@ -203,33 +184,14 @@ def _replace(piece: Piece) -> Compacted:
     if not piece.new and not piece.resealed:
         return Compacted()
     sealed = pieces.seal(piece)
-    with _locked(piece.device_id) as locked:
+    with locked(piece.device_id) as hold:
         pieces.write(piece, sealed)
     return Compacted(
         readings=sum(len(part.times) for part in piece.new),
         written=len(sealed.made),
         removed=len(piece.opened) + len(piece.resealed),
-        longest_lock_s=locked.seconds,
+        longest_lock_s=hold.seconds,
     )
-
-
-@dataclass(slots=True)
-class _Lock:
-    seconds: float = 0.0
-
-
-@contextmanager
-def _locked(device_id: int) -> Iterator[_Lock]:
-    """Hold a device for the block, which is one transaction; wait only shortly for it."""
-    lock = _Lock()
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
-        segments.lock(device_id)
-        began = time.monotonic()
-        yield lock
-    lock.seconds = time.monotonic() - began
 
 
 def promote(*, since_us: int, closed_us: int, device_ids: Sequence[int] | None = None) -> Compacted:
@@ -246,11 +208,8 @@ def promote(*, since_us: int, closed_us: int, device_ids: Sequence[int] | None =
                         device_id, start_us=start_us, end_us=end_us, closed_us=closed_us
                     )
                     total = total.plus(_replace(piece))
-                except Changed:
-                    continue  # whoever changed it looks at the same window
-                except DatabaseError as error:
-                    if not _is_busy(error):
-                        raise
+                except (Changed, DeviceBusy):
+                    continue  # whoever is at it looks at the same window
     return total
 
 

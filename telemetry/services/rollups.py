@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import connection
 
 from telemetry import packing, tables, windows
-from telemetry.models import Latest, Rollup
+from telemetry.models import ArchiveFile, Latest, Rollup
 from telemetry.rollups import WIDTHS_US, Buckets, replaced, summed, unpack
-from telemetry.services import segments
+from telemetry.services import locking, segments
 from telemetry.services.segments import Header
 from telemetry.tables import Int64s, Table
-from telemetry.times import from_us
+from telemetry.times import from_us, to_us
 
 # For a row that the next hour changes again.
 _FOR_NOW = 1
@@ -65,11 +65,12 @@ def corrected(
             is_touched = windows.overlapping(starts, ends, old.starts, old.starts)
             buckets = replaced(old, new.within(t0, t0 + span_us), is_touched=is_touched)
             how = packing.SMALL if t0 + span_us <= closed_us else _FOR_NOW
-            made.append(_row(level, t0, buckets, how))
+            made.append(row_of(level, t0, buckets, how))
     return made
 
 
-def _row(level: int, t0: int, buckets: Buckets, how: int = packing.SMALL) -> Row:
+def row_of(level: int, t0: int, buckets: Buckets, how: int = packing.SMALL) -> Row:
+    """Make the row of a window; none where it would save nothing."""
     if not buckets.is_worth_a_row():
         return Row(level, t0, 0, None)
     return Row(level, t0, segments.keyset_of(buckets.key_ids), buckets.pack(level=how))
@@ -116,7 +117,12 @@ def write(device_id: int, rows: Iterable[Row]) -> None:
 def rebuild_rollups(*, device_ids: Sequence[int] | None = None) -> int:
     """Make the rollups of some devices, or of all, anew from their sealed segments.
 
+    Those of archived months stay as they are.
+
     Locks one device at a time, for as long as its readings take to read.
+
+    Raises:
+        DeviceBusy: a device was locked by somebody else; those before it are done.
 
     Returns:
         how many rows there are now.
@@ -126,33 +132,37 @@ def rebuild_rollups(*, device_ids: Sequence[int] | None = None) -> int:
     if device_ids is not None:
         devices = devices.filter(device_id__in=list(device_ids))
     for device_id in list(devices):
-        with transaction.atomic():
-            segments.lock(device_id)
+        with locking.locked(device_id):
             n_rows += _rebuild(device_id)
     return n_rows
 
 
 def _rebuild(device_id: int) -> int:
-    Rollup.objects.filter(device_id=device_id).delete()
+    archived = {
+        to_us(t0)
+        for t0 in ArchiveFile.objects.filter(device_id=device_id).values_list("t0", flat=True)
+    }
+    there = Rollup.objects.filter(device_id=device_id)
+    there.exclude(
+        pk__in=[row.pk for row in there.only("pk") if _month(to_us(row.t0)) in archived]
+    ).delete()
     headers = segments.headers(device_id, condition="level > 0")
     first = np.array([one.t0 for one in headers], np.int64)
     last = np.array([one.t1 for one in headers], np.int64)
-    n_rows = 0
     for level, (width_us, span_us) in WIDTHS_US.items():
-        spans = np.unique(
-            np.concatenate(
-                [
-                    np.arange(a // span_us, b // span_us + 1)
-                    for a, b in zip(first, last, strict=True)
-                ]
-                or [np.empty(0, np.int64)]
-            )
-        )
-        for t0 in (spans * span_us).tolist():
+        spans = {
+            t0
+            for one in headers
+            for t0 in range(one.t0 // span_us * span_us, one.t1 + 1, span_us)
+            if _month(t0) not in archived
+        }
+        for t0 in sorted(spans):
             near = (first < t0 + span_us) & (last >= t0)
             some = [one for one, is_near in zip(headers, near, strict=True) if is_near]
             buckets = _summed(device_id, some, width_us=width_us).within(t0, t0 + span_us)
-            row = _row(level, t0, buckets)
-            write(device_id, [row])
-            n_rows += row.payload is not None
-    return n_rows
+            write(device_id, [row_of(level, t0, buckets)])
+    return there.count()
+
+
+def _month(time_us: int) -> int:
+    return time_us // windows.MONTH_US * windows.MONTH_US

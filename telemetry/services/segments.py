@@ -33,13 +33,6 @@ class Changed(Exception):
     """What was read without a lock is no longer what lies there."""
 
 
-def lock(device_id: int) -> bool:
-    """Lock a device for its readings (docs/adr/0008); say whether it has a row to lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM latest WHERE device_id = %s FOR UPDATE", [device_id])
-        return cursor.fetchone() is not None
-
-
 def hot_images(device_id: int, *, end: datetime) -> Images:
     """Copy the hot rows before `end`, by keyset, as they are: equal images are equal rows."""
     found: Images = {}
