@@ -56,6 +56,7 @@ class Plan:
     max_machines: int | None
     max_people: int | None
     history_days: int | None
+    archive_days: int | None  # after so many days readings lie in the archive; None = never
     trial_days: int
     summary: str
     features: tuple[str, ...]
@@ -78,6 +79,7 @@ START = Plan(
     max_machines=2,
     max_people=3,
     history_days=7,
+    archive_days=None,
     trial_days=0,
     summary="For two machines, as long as you like.",
     features=("2 machines, 3 people", "7 days of history", "Live view, stops, OEE, alarms"),
@@ -91,6 +93,7 @@ WORKSHOP = Plan(
     max_machines=None,
     max_people=None,
     history_days=None,
+    archive_days=400,
     trial_days=0,  # offered once a subscription can start with a trial
     summary="A month without readings costs nothing.",
     features=(
@@ -109,6 +112,7 @@ PLANT = Plan(
     max_machines=None,
     max_people=None,
     history_days=None,
+    archive_days=400,
     trial_days=0,  # offered once a subscription can start with a trial
     summary="For several sites and your own sign-in.",
     features=(

@@ -15,12 +15,13 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
-from mlops import artifacts, storage
+from mlops import artifacts
 from mlops.artifacts import ArtifactRefused, Identity
 from mlops.maintenance.packing import unpack
 from mlops.maintenance.rul import RulModel
 from mlops.models import ModelVersion
 from mlops.trees import OnnxModel
+from tenants import storage
 from tenants.context import current_schema
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ def serve(candidates: list[ModelVersion]) -> Served:
     for version in candidates:
         try:
             model, onnx = load(version)
-        except (ArtifactRefused, storage.ObjectMissing, storage.StorageUnavailable) as error:
+        except (ArtifactRefused, storage.StorageUnavailable) as error:
             log.error("mlops.model.refused", version_id=str(version.pk), reason=str(error))
             reasons.append(f"Version {version.version} is not used. {error}")
             continue
@@ -120,7 +121,10 @@ def _fetch(version: ModelVersion) -> bytes:
         if artifacts.digest(blob) == version.digest:
             return blob
         log.warning("mlops.model.copy_differs", version_id=str(version.pk))
-    blob = storage.get(key=version.artifact_key)
+    try:
+        blob = storage.get_bytes(key=version.artifact_key)
+    except storage.ObjectMissing as error:
+        raise ArtifactRefused("The stored model is missing.") from error
     if artifacts.digest(blob) != version.digest:
         raise ArtifactRefused(
             "The stored model is not the one that was registered: it was altered or replaced."

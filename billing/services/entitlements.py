@@ -10,4 +10,7 @@ def write_limits(*, factory: Factory, plan: Plan) -> None:
     limits.plan = plan.key
     limits.max_machines = plan.max_machines
     limits.history_days = plan.history_days
-    limits.save(update_fields=["plan", "max_machines", "history_days", "changed_at"])
+    limits.archive_days = plan.archive_days
+    limits.save(
+        update_fields=["plan", "max_machines", "history_days", "archive_days", "changed_at"]
+    )

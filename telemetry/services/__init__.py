@@ -1,5 +1,13 @@
 """What can happen on this floor, one use case a function."""
 
+from telemetry.services.archiving import (
+    Archived,
+    NoArchiveFile,
+    archive,
+    restore,
+    sweep_archive,
+)
+from telemetry.services.compaction import Compacted, compact, waits_for_compaction
 from telemetry.services.devices import (
     DeviceRetired,
     NameTaken,
@@ -11,15 +19,30 @@ from telemetry.services.devices import (
     revoke_token,
     rotate_token,
 )
+from telemetry.services.retention import Expired, expire
+from telemetry.services.rollups import rebuild_rollups
+from telemetry.services.usage import fold_usage
 
 __all__ = [
+    "Archived",
+    "Compacted",
     "DeviceRetired",
+    "Expired",
     "NameTaken",
+    "NoArchiveFile",
     "NoSuchToken",
+    "archive",
     "change_device",
+    "compact",
     "create_device",
     "describe_signal",
+    "expire",
+    "fold_usage",
+    "rebuild_rollups",
+    "restore",
     "retire_device",
     "revoke_token",
     "rotate_token",
+    "sweep_archive",
+    "waits_for_compaction",
 ]

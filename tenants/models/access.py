@@ -68,6 +68,8 @@ class FactoryLimits(models.Model):
     plan = models.CharField(max_length=20, default="start")
     max_machines = models.IntegerField(null=True, blank=True, default=2)
     history_days = models.IntegerField(null=True, blank=True, default=7)
+    # After so many days readings lie in the archive, a little slower to read; none: never.
+    archive_days = models.IntegerField(null=True, blank=True, default=None)
     readings_per_s = models.IntegerField(default=5_000)
     distinct_keys_per_device = models.IntegerField(default=500)
     read_only = models.BooleanField(default=False)

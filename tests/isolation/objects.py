@@ -103,4 +103,6 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.train_rul": lambda factory: {"machine_type_id": machine_type_id(factory)},
+    "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
+    "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
 }

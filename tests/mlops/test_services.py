@@ -3,10 +3,11 @@ from uuid import uuid4
 
 import pytest
 
-from mlops import registry, selectors, services, serving, storage
+from mlops import registry, selectors, services, serving
 from mlops.maintenance import rul
 from mlops.models import ModelVersion, Prediction
 from production import services as production_services
+from tenants import storage
 from tenants.context import factory_context
 from tenants.models import AuditEntry, Job
 from tests.mlops import plant
@@ -142,7 +143,7 @@ def test_a_store_that_is_away_during_training_changes_nothing(mills, monkeypatch
     def away(**_kwargs):
         raise storage.StorageUnavailable("The object store did not do it: EndpointConnectionError.")
 
-    monkeypatch.setattr(storage, "put", away)
+    monkeypatch.setattr(storage, "put_bytes", away)
     with pytest.raises(storage.StorageUnavailable):
         train(kind)
 
@@ -157,7 +158,7 @@ def test_a_store_that_is_away_does_not_stop_scoring(mills, monkeypatch):
     def away(**_kwargs):
         raise storage.StorageUnavailable("away")
 
-    monkeypatch.setattr(storage, "get", away)
+    monkeypatch.setattr(storage, "get_bytes", away)
 
     assert score(machines)[machines[0].pk].state == Prediction.State.OK
 
