@@ -78,7 +78,7 @@ def body_of(delivery: Delivery) -> bytes:
     """Return the message of a webhook; every attempt sends the same bytes."""
     told = delivery.notification
     message = {
-        "id": delivery.pk.hex,
+        "id": str(delivery.pk),
         "type": told.topic,
         "created": told.at.isoformat(),
         "data": {
@@ -105,7 +105,7 @@ def _send_webhook(delivery: Delivery, at: datetime) -> bool:
     except SecretLost:
         answer = Answer(error="Its signing secret cannot be read: rotate it.", is_refused=True)
     else:
-        headers = signing.headers(message_id=delivery.pk.hex, body=body, secrets=keys, at=at)
+        headers = signing.headers(message_id=str(delivery.pk), body=body, secrets=keys, at=at)
         answer = sending.post(endpoint.url, body, headers, at=at)
     _record(delivery, endpoint, answer, at)
     return answer.is_ok
@@ -182,7 +182,13 @@ def _try_later(
 
 
 def replay(*, delivery: Delivery, at: datetime) -> bool:
-    """Give a delivery that was put aside another ten tries; False where there was none to give."""
+    """Give a delivery that failed another ten tries; False where it arrived or is on its way.
+
+    Raises:
+        EndpointOff: nothing is sent to an endpoint that is switched off.
+    """
+    if delivery.endpoint is not None and not delivery.endpoint.enabled:
+        raise endpoints.EndpointOff
     with transaction.atomic():
         n_revived = Delivery.objects.filter(
             pk=delivery.pk, state__in=(Delivery.State.DEAD, Delivery.State.FAILED)

@@ -54,7 +54,7 @@ def deliveries_to(endpoint: WebhookEndpoint) -> QuerySet[Delivery]:
     """Return what was or will be sent to an endpoint, newest first."""
     return (
         Delivery.objects.filter(endpoint=endpoint)
-        .select_related("notification", "factory")
+        .select_related("notification", "factory", "endpoint")
         .order_by("-notification__at", "pk")
     )
 

@@ -330,8 +330,10 @@ def test_what_waits_for_an_endpoint_that_is_off_is_kept_for_a_replay(acme, endpo
     endpoints.change(endpoint=endpoint, changes={"enabled": False}, by=None)
     delivery = try_()
     assert (delivery.state, receiver.requests) == ("dead", [])
+    with pytest.raises(EndpointOff):
+        delivering.replay(delivery=delivery, at=NOON)
 
-    endpoints.change(endpoint=endpoint, changes={"enabled": True}, by=None)
+    endpoints.change(endpoint=delivery.endpoint, changes={"enabled": True}, by=None)
     delivering.replay(delivery=delivery, at=NOON)
 
     assert try_().state == "sent"
