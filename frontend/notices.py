@@ -21,6 +21,7 @@ LEASTS = [
     ("3", "Medium and up"),
     ("4", "Everything"),
 ]
+EVERYTHING_ELSE = "Everything else"
 STATE_WORDS = {
     Delivery.State.PLANNED: "On its way",
     Delivery.State.SENT: "Delivered",
@@ -112,28 +113,29 @@ class PreferencesForm(forms.Form):
             self.fields[name].widget.attrs["class"] = "form-control"
         for topic in self._names():
             least = self._chosen.get(topic, self._chosen[""])
-            self._add(f"mail-{topic}", least.mail)
-            self._add(f"inbox-{topic}", least.inbox)
+            about = topic_words(topic) if topic else EVERYTHING_ELSE
+            self._add(f"mail-{topic}", f"{about} by mail", least.mail)
+            self._add(f"inbox-{topic}", f"{about} in Takt", least.inbox)
 
     def _names(self) -> list[str]:
         known = [topic.name for topic in topics()]
         return ["", *known, *sorted(set(self._chosen) - set(known) - {""})]
 
-    def _add(self, name: str, least: int) -> None:
+    def _add(self, name: str, label: str, least: int) -> None:
         self.fields[name] = forms.TypedChoiceField(
+            label=label,
             coerce=int,
             choices=LEASTS,
             initial=str(least),
-            widget=forms.Select({"class": "form-select"}),
+            widget=forms.Select({"class": "form-select", "aria-label": label}),
         )
 
     @property
     def rows(self) -> list["TopicRow"]:
         words = {topic.name: topic.words for topic in topics()}
-        labels = {"": "Everything else"}
         return [
             TopicRow(
-                label=labels.get(name, topic_words(name)),
+                label=topic_words(name) if name else EVERYTHING_ELSE,
                 words=words.get(name, ""),
                 mail=self[f"mail-{name}"],
                 inbox=self[f"inbox-{name}"],
