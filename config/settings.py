@@ -187,6 +187,9 @@ EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("TAKT_MAIL_FROM", f"Takt <noreply@{BASE_HOST}>")
 
+# Webhooks go to public addresses over HTTPS; an installation inside a plant may lift that.
+WEBHOOK_ALLOW_PRIVATE = env.flag("TAKT_WEBHOOK_ALLOW_PRIVATE")
+
 # Cookies belong to one host: no Domain, so a factory's session never reaches another factory.
 SESSION_COOKIE_NAME = "__Host-takt"
 SESSION_COOKIE_SECURE = True

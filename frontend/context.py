@@ -1,13 +1,16 @@
 """What every template may use: the frame of the page, and how its reader likes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from tenants.models import Factory
+from tenants.models import Factory, User
+from tenants.notifications import inbox
 from tenants.permissions import allowed
 
 THEMES = frozenset({"light", "dark"})
@@ -54,6 +57,7 @@ SETTINGS = (
     _Entry("Devices and keys", "router", "devices", "telemetry.view", ("device", "signals")),
     _Entry("People", "users", "people", "members.view", ("member",)),
     _Entry("Usage and bill", "receipt", "usage", "billing.view", ("invoices", "plan")),
+    _Entry("Webhooks", "plug-connected", "webhooks", "webhooks.manage", ("webhook",)),
     _Entry("Audit", "shield-lock", "audit", "audit.view"),
     _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),
 )
@@ -63,7 +67,8 @@ START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices",
 def portal(request: HttpRequest) -> dict[str, Any]:
     """Give templates the factory, the member's place in it, the navigation and the theme.
 
-    Makes no query: everything comes from the request.
+    Makes no query, but for one that counts what is unread where the frame shows it: everything
+    else comes from the request.
     """
     factory = getattr(request, "factory", None)
     theme = request.COOKIES.get("takt_theme", "")
@@ -74,8 +79,22 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "contrast": "more" if request.COOKIES.get("takt_contrast") == "more" else "",
         "time_zone": factory.time_zone if factory else settings.TIME_ZONE,
+        "n_unread": _counting_unread(request, factory),
         "mailbox_url": _url("frontend:mailbox") if settings.MAILBOX else "",
     }
+
+
+def _counting_unread(request: HttpRequest, factory: Factory | None) -> Callable[[], int]:
+    """Return what counts a member's unread notifications when a template asks, once a page."""
+
+    @cache
+    def count() -> int:
+        user = request.user
+        if factory is None or not isinstance(user, User):
+            return 0
+        return inbox.n_unread(user=user, factory=factory)
+
+    return count
 
 
 def _public_shell() -> Shell:

@@ -24,7 +24,7 @@ def _control(**attributes: Any) -> dict[str, Any]:
     return {"class": "form-control", **attributes}
 
 
-def _zones() -> list[tuple[str, str]]:
+def zones() -> list[tuple[str, str]]:
     regions = (
         "Africa/",
         "America/",
@@ -35,8 +35,8 @@ def _zones() -> list[tuple[str, str]]:
         "Indian/",
         "Pacific/",
     )
-    zones = sorted(zone for zone in available_timezones() if zone.startswith(regions))
-    return [(zone, zone.replace("_", " ")) for zone in ["UTC", *zones]]
+    known = sorted(zone for zone in available_timezones() if zone.startswith(regions))
+    return [(zone, zone.replace("_", " ")) for zone in ["UTC", *known]]
 
 
 class FactoryForm(forms.Form):
@@ -60,7 +60,7 @@ class FactoryForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["time_zone"].choices = _zones()  # type: ignore[attr-defined]  # a ChoiceField
+        self.fields["time_zone"].choices = zones()  # type: ignore[attr-defined]  # a ChoiceField
 
 
 class InviteForm(forms.Form):

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from frontend.views import billing, devices, machines, now, people, preferences, start
+from frontend.views import (
+    billing,
+    devices,
+    machines,
+    notifications,
+    now,
+    people,
+    preferences,
+    start,
+    webhooks,
+)
 
 app_name = "frontend"
 urlpatterns = [
@@ -28,8 +38,35 @@ urlpatterns = [
     path("people/", people.members, name="people"),
     path("people/<int:membership_id>/role/", people.member_role, name="member-role"),
     path("people/<int:membership_id>/remove/", people.member_remove, name="member-remove"),
+    path("notifications/", notifications.inbox_page, name="notifications"),
+    path(
+        "notifications/all/",
+        notifications.inbox_page,
+        {"show_all": True},
+        name="notifications-all",
+    ),
+    path("notifications/read/", notifications.read_all, name="notifications-read"),
+    path(
+        "notifications/preferences/",
+        notifications.preferences_page,
+        name="notification-preferences",
+    ),
+    path(
+        "notifications/<uuid:notification_id>/read/", notifications.read, name="notification-read"
+    ),
     path("audit/", people.audit, name="audit"),
     path("settings/", preferences.settings_page, name="settings"),
+    path("settings/webhooks/", webhooks.webhook_list, name="webhooks"),
+    path("settings/webhooks/<uuid:endpoint_id>/", webhooks.webhook, name="webhook"),
+    path("settings/webhooks/<uuid:endpoint_id>/ping/", webhooks.ping, name="webhook-ping"),
+    path("settings/webhooks/<uuid:endpoint_id>/secret/", webhooks.rotate, name="webhook-rotate"),
+    path("settings/webhooks/<uuid:endpoint_id>/switch/", webhooks.switch, name="webhook-switch"),
+    path("settings/webhooks/<uuid:endpoint_id>/remove/", webhooks.remove, name="webhook-remove"),
+    path(
+        "settings/webhooks/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>/replay/",
+        webhooks.replay,
+        name="webhook-replay",
+    ),
     path("settings/api-keys/", preferences.api_key_new, name="api-key-new"),
     path("settings/api-keys/<int:api_key_id>/", preferences.api_key_revoke, name="api-key-revoke"),
 ]

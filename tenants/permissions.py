@@ -25,6 +25,7 @@ ACCOUNT = frozenset(
         "audit.view",
         "api_keys.manage",
         "factory.manage",
+        "webhooks.manage",
     }
 )
 ALL = VIEW | WORK | ENGINEER | ACCOUNT | {"factory.delete"}
@@ -36,8 +37,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Role.OPERATOR: VIEW | WORK,
     Role.VIEWER: VIEW,
 }
-# An API key reads, and connects devices; it manages neither people nor money.
-API_KEY_PERMISSIONS = VIEW | WORK | ENGINEER | {"billing.view"}
+# An API key reads, and connects devices and programs; it manages neither people nor money.
+API_KEY_PERMISSIONS = VIEW | WORK | ENGINEER | {"billing.view", "webhooks.manage"}
 
 
 def allowed(role: str, permission: str) -> bool:

@@ -7,7 +7,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from tenants import jobs, services
-from tenants.jobs import JobHandle, public_task
+from tenants.context import current_factory
+from tenants.jobs import JobHandle, factory_task, public_task
+from tenants.notifications import delivering, inbox
 
 log = structlog.get_logger()
 
@@ -34,11 +36,27 @@ def sweep(**_kwargs: Any) -> None:
 
 @public_task("tenants.tidy")
 def tidy(**_kwargs: Any) -> None:
-    """Remove used tickets, expired sessions and finished jobs that nobody will look at again."""
+    """Remove what nobody will look at again: used tickets, expired sessions, finished jobs, old
+    notifications."""
     services.tidy(at=timezone.now())
+    inbox.tidy(at=timezone.now())
 
 
 @public_task("tenants.build_factory")
 def build_factory(*, factory_id: int, job: JobHandle, **_kwargs: Any) -> dict[str, Any]:
     """Create the schema of a factory that was just signed up."""
     return services.build_factory(factory_id=factory_id, report=job.report)
+
+
+@factory_task("tenants.deliver")
+def deliver(*, delivery_ids: list[str], **_kwargs: Any) -> dict[str, int]:
+    """Bring notifications to the people and endpoints they are for."""
+    ids = delivering.known(delivery_ids, factory=current_factory())
+    # The clock is read for each: one that does not answer takes its time.
+    return {"n_sent": sum(delivering.deliver(delivery_id=pk, at=timezone.now()) for pk in ids)}
+
+
+@public_task("tenants.deliver_due")
+def deliver_due(**_kwargs: Any) -> None:
+    """Queue the deliveries that are due again, or were held until now."""
+    delivering.sweep(at=timezone.now())

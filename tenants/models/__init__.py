@@ -5,19 +5,31 @@ from tenants.models.audit import AuditEntry
 from tenants.models.factory import Domain, Factory
 from tenants.models.jobs import Job
 from tenants.models.mail import OutgoingMail
+from tenants.models.notifications import (
+    Delivery,
+    Notification,
+    NotificationPreference,
+    QuietHours,
+    WebhookEndpoint,
+)
 from tenants.models.people import Invitation, Membership, Role, User
 
 __all__ = [
     "AuditEntry",
     "Credential",
+    "Delivery",
     "Domain",
     "Factory",
     "FactoryLimits",
     "Invitation",
     "Job",
     "Membership",
+    "Notification",
+    "NotificationPreference",
     "OutgoingMail",
+    "QuietHours",
     "Role",
     "Ticket",
     "User",
+    "WebhookEndpoint",
 ]

@@ -16,7 +16,8 @@ from production import selectors, services
 from telemetry import services as telemetry_services
 from telemetry.models import Device, Latest, Signal, SignalKey
 from tenants import credentials
-from tenants.models import Credential, Factory, Membership
+from tenants.models import Credential, Factory, Membership, Notification
+from tenants.notifications import endpoints, notify
 
 
 def machine_id(_factory: Factory) -> str:
@@ -86,15 +87,40 @@ def api_key_id(factory: Factory) -> int:
     return Credential.objects.filter(factory=factory, kind="api").latest("pk").pk
 
 
+def endpoint_id(factory: Factory) -> UUID:
+    found = endpoints.endpoints_of(factory).first()
+    if found is None:
+        url = "https://hooks.example/isolated"
+        found, _ = endpoints.create(factory=factory, url=url, topics=[], by=None, at=timezone.now())
+    return found.pk
+
+
+def delivery_id(factory: Factory) -> UUID:
+    endpoint = endpoints.endpoint(endpoint_id(factory), factory=factory)
+    return endpoints.ping(endpoint=endpoint, at=timezone.now()).pk
+
+
+def notification_id(factory: Factory) -> UUID:
+    owner = Membership.objects.get(factory=factory, role="owner").user_id
+    notify(
+        factory=factory, topic="isolated", severity=3, subject="Isolated", text="-", path="/",
+        key="isolated", recipients=[owner], at=timezone.now(),
+    )  # fmt: skip
+    return Notification.objects.get(factory=factory, key="isolated").pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "api_key_id": api_key_id,
     "credential_id": credential_id,
+    "delivery_id": delivery_id,
     "device_id": device_id,
+    "endpoint_id": endpoint_id,
     "machine_id": machine_id,
     "machine_type_id": machine_type_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
+    "notification_id": notification_id,
     "signal_id": signal_id,
 }
 # Task -> the arguments with which it would touch something of acme.
@@ -105,4 +131,5 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.train_rul": lambda factory: {"machine_type_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
+    "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},
 }

@@ -20,6 +20,7 @@ billing.manage              x     x     -        -        -
 audit.view                  x     x     -        -        -
 api_keys.manage             x     x     -        -        -
 factory.manage              x     x     -        -        -
+webhooks.manage             x     x     -        -        -
 factory.delete              x     -     -        -        -
 """
 
