@@ -30,6 +30,7 @@ urlpatterns = [
     path("people/<int:membership_id>/remove/", people.member_remove, name="member-remove"),
     path("audit/", people.audit, name="audit"),
     path("settings/", preferences.settings_page, name="settings"),
+    path("settings/ingest/", preferences.ingest_rules_change, name="ingest-rules"),
     path("settings/api-keys/", preferences.api_key_new, name="api-key-new"),
     path("settings/api-keys/<int:api_key_id>/", preferences.api_key_revoke, name="api-key-revoke"),
 ]
