@@ -2,7 +2,7 @@
 
 One prepared statement per factory does everything a small commit needs, so that a group of
 many factories is one message of EXECUTEs, parsed in microseconds and planned never. Its texts
-hold numbers only.
+hold numbers only (and Base64, where something was refused).
 """
 
 # ruff: noqa: S608  the schema's name, from an allow-list, is all that is put into statements
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from telemetry.ingest import refusing
 from telemetry.ingest.planning import Columns, Row, Submission
 
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
@@ -72,12 +73,13 @@ ON CONFLICT (device_id, hour) DO UPDATE SET
 class Totals:
     """What one commit adds to the devices and hours of a factory."""
 
-    __slots__ = ("_devices", "_hours")
+    __slots__ = ("_devices", "_hours", "_refused")
 
     def __init__(self) -> None:
         # Device: newest row, received, stored, duplicates, rejected.
         self._devices: dict[int, list[Any]] = {}
         self._hours: dict[tuple[int, int], list[int]] = {}
+        self._refused: list[Submission] = []
 
     def add_new(self, submission: Submission) -> None:
         """Count a submission all of whose readings are new."""
@@ -93,7 +95,9 @@ class Totals:
         device[1] += submission.n_received
         device[2] += n_stored
         device[3] += n_duplicates
-        device[4] += len(submission.rejected)
+        if submission.rejected:
+            device[4] += len(submission.rejected)
+            self._refused.append(submission)
 
     def add_newest(self, device_id: int, row: Row | None) -> None:
         device = self._devices[device_id]
@@ -109,7 +113,10 @@ class Totals:
             counts[1] += n_values
 
     def execute(self, name: str, rows: Iterable[tuple[int, Row]] = ()) -> str:
-        """The EXECUTE that writes these totals, and the rows that were not copied before."""
+        """The EXECUTE that writes these totals, and the rows that were not copied before.
+
+        What was refused follows it in statements of its own, in the same transaction.
+        """
         flat: list[float] = []
         readings: list[tuple[int, int, int, int, int]] = []
         for device_id, (time, keyset_id, values) in rows:
@@ -129,6 +136,7 @@ class Totals:
         return (
             f"EXECUTE {name}({_arrays(readings, 5)},'{{{','.join(map(repr, flat))}}}',"
             f"{_arrays(devices, 9)},{_arrays(hours, 4)})"
+            f"{refusing.statements(self._refused) if self._refused else ''}"
         )
 
 
