@@ -11,13 +11,12 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from config import env
+from telemetry.ingest import dialects
 from telemetry.ingest.app import IngestApp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-INGEST_PATH = "/api/v1/telemetry"
 
 env.require_for_serving()
 portal: Any = get_asgi_application()
@@ -40,8 +39,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
     Django's handler costs 2 ms of CPU a request, so the branch stands before it (docs/adr/0003).
     """
-    if scope["type"] == "lifespan" or scope["path"] == INGEST_PATH:
+    if scope["type"] == "lifespan" or scope["path"] == dialects.PATH:
         await ingest(scope, receive, send)
+    elif (dialect := dialects.find(scope)) is not None:
+        await ingest.serve(dialect, scope, receive, send)
+    elif dialects.answers_ping(scope):
+        await dialects.pong(send)
     else:
         await portal(_with_one_cookie_header(scope), receive, send)
 

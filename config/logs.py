@@ -26,6 +26,12 @@ def mask_tokens(
     return event
 
 
+def _mask_record(record: logging.LogRecord) -> bool:
+    """A filter that masks instead of dropping, for logs that have a form of their own."""
+    record.msg, record.args = _mask(record.getMessage()), None
+    return True
+
+
 def configure(config: dict[str, str]) -> None:
     """Send structlog and the standard library's logs to standard error in one form."""
     shared: list[Any] = [
@@ -53,5 +59,8 @@ def configure(config: dict[str, str]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(config["level"])
+    # The server's own log of requests, which is off unless somebody asks for it: ThingsBoard's
+    # device API has the token in the path.
+    logging.getLogger("granian.access").addFilter(_mask_record)
     for noisy in ("httpx", "botocore", "urllib3", "alembic", "mlflow", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

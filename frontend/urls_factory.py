@@ -67,6 +67,7 @@ urlpatterns = [
         webhooks.replay,
         name="webhook-replay",
     ),
+    path("settings/ingest/", preferences.ingest_rules_change, name="ingest-rules"),
     path("settings/api-keys/", preferences.api_key_new, name="api-key-new"),
     path("settings/api-keys/<int:api_key_id>/", preferences.api_key_revoke, name="api-key-revoke"),
 ]

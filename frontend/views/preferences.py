@@ -1,4 +1,4 @@
-"""Facts about the factory, and its API keys."""
+"""Facts about the factory, how its devices may send, and its API keys."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from frontend.pages import may, page
-from tenants import audit, credentials, entry, selectors
+from tenants import audit, credentials, entry, ingest_rules, selectors
 from tenants.requests import PortalRequest
+
+MAX_RATE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,27 @@ class Fact:
 @page("production.view")
 def settings_page(request: PortalRequest) -> HttpResponse:
     return render(request, "frontend/settings.html", _context(request))
+
+
+@require_POST
+@page("factory.manage")
+def ingest_rules_change(request: PortalRequest) -> HttpResponse:
+    typed = request.POST.get("device_readings_per_s", "").strip()
+    is_whole = typed.isascii() and typed.isdigit() and len(typed) < 10
+    if typed and not (is_whole and 0 < int(typed) < MAX_RATE):
+        messages.error(
+            request,
+            f"Readings a second of one device: a whole number from 1 to {MAX_RATE - 1}, or empty.",
+        )
+        return redirect("frontend:settings")
+    ingest_rules.change_ingest_rules(
+        factory=request.factory,
+        token_in_path_allowed="token_in_path_allowed" in request.POST,
+        device_readings_per_s=int(typed) if typed else None,
+        by=request.user,
+    )
+    messages.success(request, "Saved. Devices are treated so within two seconds.")
+    return redirect("frontend:settings")
 
 
 @require_POST
@@ -63,6 +86,9 @@ def _context(request: PortalRequest) -> dict[str, object]:
             Fact("Currency", factory.currency),
             Fact("Database schema", factory.schema_name),
         ],
+        "limits": factory.limits,
+        "show_rules": may(request, "factory.manage"),
+        "max_rate": MAX_RATE - 1,
         "show_keys": show_keys,
         "keys": selectors.api_keys(factory) if show_keys else [],
         "docs_url": f"{settings.BASE_URL}/api/docs/",

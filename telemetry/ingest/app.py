@@ -1,4 +1,4 @@
-"""The ASGI application behind POST /api/v1/telemetry.
+"""The ASGI application behind POST /api/v1/telemetry and the other ways in (`dialects`).
 
 A 2xx answer means that every reading it reports as stored is committed in PostgreSQL, once, and
 readable at once.
@@ -11,19 +11,21 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 import structlog
 
-from telemetry.ingest import decoding, limits, planning, salvaging
-from telemetry.ingest.body import BodyClock, ClientGone, gunzip, too_large
+from telemetry.ingest import attributes, limits, planning
+from telemetry.ingest.body import BodyClock, gunzip, too_large
+from telemetry.ingest.clocks import MAX_LIVE
 from telemetry.ingest.credentials import Credentials
 from telemetry.ingest.decoding import Decoded, ServerTimes
+from telemetry.ingest.dialects import NATIVE, Answer, Attributes, Dialect
 from telemetry.ingest.errors import RequestRefused, too_fast, unavailable
 from telemetry.ingest.interning import Interner
+from telemetry.ingest.notes import Notes
 from telemetry.ingest.publishing import Publisher
+from telemetry.ingest.rates import Rates
 from telemetry.ingest.state import Device
 from telemetry.ingest.writer import Writer
-from telemetry.times import iso_utc
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,8 @@ CONTENT_TYPES: Final = frozenset(
 )  # fmt: skip
 # A body from here on that is not well-formed is taken apart in a thread of its own.
 _LONG_BODY = 64 * 1024
-_ENCODE = msgspec.json.Encoder().encode
+# Where the device of a request is kept in its scope, for who answers a refusal.
+_DEVICE = "takt.device"
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -49,10 +52,12 @@ async def _keep(_connection: Any) -> None:
 class _Request:
     """The headers that matter here."""
 
-    __slots__ = ("authorization", "content_length", "content_type", "encoding", "host", "n_hosts")
+    __slots__ = (
+        "authorization", "content_length", "content_type", "date", "encoding", "host", "n_hosts",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
-        self.authorization = self.host = self.content_type = self.encoding = b""
+        self.authorization = self.host = self.content_type = self.encoding = self.date = b""
         self.content_length = 0
         self.n_hosts = 0
         for name, value in scope["headers"]:
@@ -67,10 +72,15 @@ class _Request:
                 self.encoding = value
             elif name == b"content-length" and value.isdigit():
                 self.content_length = int(value)
+            elif name == b"date":
+                self.date = value
 
-    def check(self) -> None:
+    def check_host(self) -> None:
         if self.n_hosts > 1:
             raise RequestRefused(400, "two_hosts", "The request names more than one host.")
+
+    def check_body(self) -> None:
+        """Refuse what need not be read."""
         if self.content_length > limits.MAX_BODY_BYTES:
             raise too_large(limits.MAX_BODY_BYTES)
         if self.content_type not in CONTENT_TYPES:
@@ -105,52 +115,52 @@ class IngestApp:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        await self.serve(NATIVE, scope, receive, send)
+
+    async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request in the way its clients expect."""
         try:
-            status, body = await self._answer(scope, receive)
-            headers: tuple[tuple[bytes, bytes], ...] = ()
+            status, headers, body = await self._answer(dialect, scope, receive)
         except RequestRefused as refusal:
-            status, headers = refusal.status, refusal.headers
-            body = _ENCODE(
-                {
-                    "code": refusal.code,
-                    "message": refusal.message,
-                    "detail": {},
-                    "server_time": iso_utc(time.time_ns() // 1000),
-                }
-            )
-        except ClientGone:
-            return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", b"%d" % len(body)),
-                    (b"cache-control", b"no-store"),
-                    *headers,
-                ],
-            }
-        )
+            device: Device | None = scope.get(_DEVICE)
+            if device is not None:
+                self._notes.refused(device, refusal)
+            status, headers, body = dialect.refusal(refusal)
+        start: dict[str, Any] = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"cache-control", b"no-store")],
+        }
+        if status != 204:
+            start["headers"].append((b"content-length", b"%d" % len(body)))
+        await send(start)
         await send({"type": "http.response.body", "body": body})
 
     # -- one request ---------------------------------------------------------------------------
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
-        if scope["method"] != "POST":
+    async def _answer(self, dialect: Dialect, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] not in dialect.methods:
             raise RequestRefused(
                 405,
                 "method_not_allowed",
                 "Readings are sent by POST.",
-                headers=((b"allow", b"POST"),),
+                headers=((b"allow", ", ".join(dialect.methods).encode()),),
             )
         if self._loop is not asyncio.get_running_loop():
             await self.startup()
         request = _Request(scope)
-        request.check()
+        request.check_host()
         device = await self._credentials.device_for(
-            authorization=request.authorization, host=request.host
+            authorization=dialect.authorization(request.authorization), host=request.host
         )
+        if dialect.is_token_in_path and not device.factory.limits.token_in_path_allowed:
+            raise RequestRefused(
+                401,
+                "token_in_path",
+                "This factory takes no tokens in paths: send them in a header.",
+            )
+        scope[_DEVICE] = device
+        request.check_body()
         if device.factory.limits.ingest_blocked:
             raise too_fast(
                 "The factory takes no readings at the moment; its owner sees why under "
@@ -162,8 +172,15 @@ class IngestApp:
         body = await self._body_clock.read(receive, max_bytes=limits.MAX_BODY_BYTES)
         if request.encoding == b"gzip":
             body = gunzip(body)
-        decoded = await self._decode(body)
-        self._check_rate(device, len(decoded.times))
+        if isinstance(dialect, Attributes):
+            return await self._attributes(dialect, scope["method"], device, body)
+        now_us = time.time_ns() // 1000
+        decoded = await self._decode(dialect, body, now_us)
+        for rate in device.rates:
+            if not rate.take(len(decoded.times) or 1):
+                await self._rates.take(rate, len(decoded.times) or 1)
+        if now_us >= device.clock.due:
+            self._look_at_clock(device, decoded, request.date, now_us)
         try:
             submission = await planning.plan(device, decoded, self._interner)
         except _AWAY as error:
@@ -171,29 +188,48 @@ class IngestApp:
             raise unavailable("The database is away; send again in a moment.") from None
         if submission.n_received:
             await self._writer.submit(submission)
-        return _receipt(submission)
+        status, headers, answer = dialect.receipt(submission)
+        return status, (*headers, *device.rates[0].headers) if device.rates else headers, answer
 
-    async def _decode(self, body: bytes) -> Decoded:
-        now_us = time.time_ns() // 1000
-        decoded = decoding.decode(body, now_us=now_us, server_times=self._server_times)
+    async def _decode(self, dialect: Dialect, body: bytes, now_us: int) -> Decoded:
+        decoded = dialect.decode(body, now_us=now_us, server_times=self._server_times)
         if decoded is not None:
             return decoded
         if len(body) < _LONG_BODY:
-            return salvaging.salvage(body, now_us=now_us, server_times=self._server_times)
+            return dialect.salvage(body, now_us=now_us, server_times=self._server_times)
         return await asyncio.to_thread(
-            salvaging.salvage, body, now_us=now_us, server_times=self._server_times
+            dialect.salvage, body, now_us=now_us, server_times=self._server_times
         )
 
-    @staticmethod
-    def _check_rate(device: Device, n_readings: int) -> None:
-        now = time.monotonic()
-        for bucket, whose in ((device.bucket, "device"), (device.factory.bucket, "factory")):
-            wait_s = 0.0 if bucket is None else bucket.take(n_readings or 1, now)
-            if bucket is not None and wait_s:
-                raise too_fast(
-                    f"The {whose} sends more than {bucket.rate:g} readings a second.",
-                    retry_after_s=wait_s,
-                )
+    def _look_at_clock(self, device: Device, decoded: Decoded, date: bytes, now_us: int) -> None:
+        times = [r.time_us for r in decoded.rejected if r.time_us is not None]
+        newest = max([*decoded.times[:MAX_LIVE], *times[:MAX_LIVE]], default=None)
+        offset_s = device.clock.look(
+            now=now_us,
+            # A time that we gave ourselves says nothing.
+            newest=None if newest == self._server_times.last else newest,
+            n_readings=decoded.n_received,
+            date=date,
+        )
+        if offset_s is not None:
+            self._notes.clock(device, offset_s)
+
+    async def _attributes(
+        self, dialect: Attributes, method: str, device: Device, body: bytes
+    ) -> Answer:
+        for rate in device.rates:
+            if not rate.take(1):
+                await self._rates.take(rate, 1)
+        try:
+            if method == "POST":
+                await attributes.store(self._pool, device, attributes.decode(body))
+                return 200, (), b""
+            keys = dialect.keys
+            found = {} if keys is None else await attributes.load(self._pool, device, keys)
+        except _AWAY as error:
+            log.warning("telemetry.ingest.no_attributes", error=type(error).__name__)
+            raise unavailable("The database is away; send again in a moment.") from None
+        return dialect.found(found)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -229,6 +265,8 @@ class IngestApp:
         self._interner = Interner(pool)
         self._credentials = Credentials(pool=pool, base_host=self._base_host)
         self._publisher = Publisher(valkey_url=self._valkey_url)
+        self._rates = Rates(valkey_url=self._valkey_url)
+        self._notes = Notes(pool)
         self._writer = Writer(
             database_url=self._database_url, after_commit=self._publisher.announce
         )
@@ -236,7 +274,8 @@ class IngestApp:
         self._tasks = [
             asyncio.create_task(work)
             for work in (
-                self._writer.run(), self._credentials.run(), self._publisher.run(), self._sweep()
+                self._writer.run(), self._credentials.run(), self._publisher.run(),
+                self._notes.run(), self._sweep(),
             )
         ]  # fmt: skip
         await self._writer.wait_ready(timeout_s=2)
@@ -253,6 +292,7 @@ class IngestApp:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if tasks:
+            await self._rates.close()
             self._pool.terminate()
 
     async def _sweep(self) -> None:
@@ -272,16 +312,3 @@ class IngestApp:
                 await self.shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-def _receipt(submission: planning.Submission) -> tuple[int, bytes]:
-    n_rejected = len(submission.rejected)
-    rejected = _ENCODE(submission.rejected) if n_rejected else b"[]"
-    body = b'{"received":%d,"stored":%d,"duplicates":%d,"rejected":%b,"server_time":"%b"}' % (
-        submission.n_received,
-        submission.n_stored,
-        submission.n_duplicates,
-        rejected,
-        iso_utc(time.time_ns() // 1000).encode(),
-    )
-    return (422 if n_rejected and n_rejected == submission.n_received else 200), body

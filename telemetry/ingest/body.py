@@ -15,10 +15,6 @@ Receive = Callable[[], Awaitable[Message]]
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
-
-
 class BodyClock:
     """Ends requests whose body takes too long.
 
@@ -32,7 +28,7 @@ class BodyClock:
         self._expired: set[asyncio.Task[Any]] = set()
 
     async def read(self, receive: Receive, *, max_bytes: int) -> bytes:
-        """Read the body; raises RequestRefused 408 or 413, or ClientGone."""
+        """Read the body; raises RequestRefused 400, 408 or 413."""
         task = asyncio.current_task()
         if task is None:
             return await _read(receive, max_bytes)
@@ -64,7 +60,7 @@ class BodyClock:
 async def _read(receive: Receive, max_bytes: int) -> bytes:
     message = await receive()
     if message["type"] != "http.request":
-        raise ClientGone
+        raise _incomplete()
     first: bytes = message.get("body", b"")
     if len(first) > max_bytes:
         raise too_large(max_bytes)
@@ -75,7 +71,7 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise _incomplete()
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:
@@ -114,3 +110,8 @@ def too_large(max_bytes: int) -> RequestRefused:
     return RequestRefused(
         413, "body_too_large", f"The body is larger than {max_bytes} bytes: send smaller batches."
     )
+
+
+def _incomplete() -> RequestRefused:
+    # The client has hung up, or its chunks are no chunks: then it is still there to be told.
+    return RequestRefused(400, "incomplete_body", "The body ended before it was complete.")

@@ -35,7 +35,7 @@ async def store(store: Store, factory: Factory, submissions: list[Submission]) -
     prepared = await store.prepare(factory)
     async with store.connection.transaction():
         totals = await _Careful(store.connection, factory).store(submissions)
-        await prepared.fetch(*totals.arguments())
+        await store.write(prepared, totals)
 
 
 class _Careful:

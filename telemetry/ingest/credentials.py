@@ -36,6 +36,7 @@ _UNAUTHORIZED = ((b"www-authenticate", b'Bearer realm="takt"'),)
 _FACTORY_COLUMNS = """
     f.id AS factory_id, f.schema_name, f.state,
     coalesce(l.ingest_blocked, false) AS ingest_blocked, l.readings_per_s,
+    l.device_readings_per_s, coalesce(l.token_in_path_allowed, true) AS token_in_path_allowed,
     coalesce(l.distinct_keys_per_device, 500) AS distinct_keys_per_device
 """
 _LOOK_UP = f"""
@@ -167,7 +168,9 @@ class Credentials:
             FactoryLimits(
                 ingest_blocked=row["ingest_blocked"] or row["state"] == "suspended",
                 readings_per_s=row["readings_per_s"],
+                device_readings_per_s=row["device_readings_per_s"],
                 distinct_keys_per_device=row["distinct_keys_per_device"],
+                token_in_path_allowed=row["token_in_path_allowed"],
             )
         )
         return factory

@@ -47,20 +47,29 @@ class _Envelope(msgspec.Struct):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why one item of a request was refused."""
+    """Why one item of a request was refused, and what was sent (not repeated in the answer)."""
 
     index: int
     code: str
     message: str
+    item: str = ""
+    # The time it carried, where that is why it was refused.
+    time_us: int | None = None
 
 
 class ItemRefused(Exception):
     """One item is refused; raised and caught inside this package."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, time_us: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.time_us = time_us
+
+    def rejection(self, index: int, item: str) -> Rejection:
+        return Rejection(
+            index, self.code, self.message, item[: limits.MAX_ITEM_SHOWN], self.time_us
+        )
 
 
 class Decoded:
@@ -77,6 +86,17 @@ class Decoded:
         # All values one after the other, when there are many and nothing but numbers.
         self.numbers: npt.NDArray[np.float64] | None = None
 
+    def common_keys(self) -> tuple[str, ...] | None:
+        """The keys of every reading, where they are the same in the same order."""
+        keys = tuple(self.values[0])
+        return keys if all(map(keys.__eq__, map(tuple, self.values))) else None
+
+    def values_at(self, position: int) -> dict[str, Value]:
+        return self.values[position]
+
+    def spread(self) -> None:
+        """Make `values` hold every reading; a form that does not keep them so overrides it."""
+
 
 class ServerTimes:
     """Times for readings that carry none: now, but never the same microsecond twice.
@@ -84,14 +104,14 @@ class ServerTimes:
     Two readings of one device without a time are two readings, not a repeat.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("last",)
 
     def __init__(self) -> None:
-        self._last = 0
+        self.last = 0
 
     def next(self, now_us: int) -> int:
-        self._last = max(now_us, self._last + 1)
-        return self._last
+        self.last = max(now_us, self.last + 1)
+        return self.last
 
 
 _decode_list = msgspec.json.Decoder(list[Reading]).decode
@@ -128,7 +148,7 @@ def _single(envelope: _Envelope, now_us: int, server_times: ServerTimes) -> Deco
     for value in values.values():
         if type(value) is float and not -MAX_EXACT_INT < value < MAX_EXACT_INT:
             return None
-    time_us = _time_of(envelope.ts, now_us, server_times)
+    time_us = time_of(envelope.ts, now_us, server_times)
     if time_us is None or not 0 <= time_us <= now_us + limits.FUTURE_LIMIT_US:
         return None
     out = Decoded()
@@ -144,14 +164,14 @@ def _columns(readings: list[Reading], now_us: int, server_times: ServerTimes) ->
     out.n_received = len(readings)
     out.indexes = range(len(readings))
     out.values = [reading.values for reading in readings]
-    if not all(out.values) or not _numbers_are_plain(out):
+    if not all(out.values) or not numbers_are_plain(out):
         return None
     sent = [reading.ts for reading in readings]
     kinds = set(map(type, sent))
     if kinds == {datetime}:
         out.times = [(ts - EPOCH) // MICROSECOND for ts in sent]  # type: ignore[operator]
     else:
-        times = [_time_of(ts, now_us, server_times) for ts in sent]
+        times = [time_of(ts, now_us, server_times) for ts in sent]
         if None in times:
             return None
         out.times = times  # type: ignore[assignment]
@@ -160,7 +180,7 @@ def _columns(readings: list[Reading], now_us: int, server_times: ServerTimes) ->
     return out
 
 
-def _time_of(ts: datetime | int | None, now_us: int, server_times: ServerTimes) -> int | None:
+def time_of(ts: datetime | int | None, now_us: int, server_times: ServerTimes) -> int | None:
     if ts is None:
         return server_times.next(now_us)
     if isinstance(ts, int):
@@ -168,7 +188,7 @@ def _time_of(ts: datetime | int | None, now_us: int, server_times: ServerTimes) 
     return to_us(ts)
 
 
-def _numbers_are_plain(out: Decoded) -> bool:
+def numbers_are_plain(out: Decoded) -> bool:
     """Say whether every number is small enough to be exact; remember them as one array."""
     if len(out.values) < MANY:
         for items in out.values:

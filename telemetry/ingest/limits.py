@@ -11,6 +11,11 @@ MAX_TEXT_LENGTH = 256
 # factory's dictionary; this many different texts a device and process are plenty for states,
 # programs and products.
 MAX_WORDS_PER_DEVICE = 5_000
+# What is kept of a refused reading, and how many of them a device.
+MAX_ITEM_SHOWN = 300
+MAX_REFUSED_KEPT = 100
+MAX_ATTRIBUTES_PER_DEVICE = 100
+MAX_ATTRIBUTE_BYTES = 1_024
 BODY_TIMEOUT_S = 10.0
 FUTURE_LIMIT_US = 24 * 3600 * 1_000_000
 # A backlog sent at once after a pause is normal: the bucket holds this many seconds of rate.
@@ -23,14 +28,15 @@ class FactoryLimits:
 
     ingest_blocked: bool = False
     readings_per_s: int | None = None
+    device_readings_per_s: int | None = None
     distinct_keys_per_device: int = 500
+    token_in_path_allowed: bool = True
 
 
 class TokenBucket:
     """Allow `rate` units a second on average and `burst` at once.
 
-    Counted in this process only: with several web processes a factory gets the rate of each.
-    The exact, shared count in Valkey belongs to the limits that cost money, which come later.
+    Counted in this process only: what `rates` falls back to while Valkey is away.
     """
 
     __slots__ = ("_at", "_level", "burst", "rate")
@@ -54,3 +60,7 @@ class TokenBucket:
             return 0.0
         self._level = level
         return max(0.05, (min(n, self.burst) - level) / self.rate)
+
+    def refill(self, level: float, now: float) -> None:
+        """Take over what is known to be left at monotonic time `now`."""
+        self._level, self._at = level, now

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +13,9 @@ from telemetry.ingest import state
 from telemetry.ingest.decoding import MANY, Decoded, ItemRefused, Rejection, Value
 from telemetry.ingest.interning import Interner
 from telemetry.ingest.state import Device, Plan, Signature
+from telemetry.times import iso_utc
 
+_ENCODE = msgspec.json.Encoder().encode
 HOUR_US = 3_600_000_000
 
 Int64s = npt.NDArray[np.int64]
@@ -95,8 +98,8 @@ async def plan(device: Device, decoded: Decoded, interner: Interner) -> Submissi
     """Turn what was decoded into columns; readings with refused keys or texts are rejected."""
     _forget_when_full(device)
     if decoded.numbers is not None:
-        keys = tuple(decoded.values[0])
-        if all(map(keys.__eq__, map(tuple, decoded.values))):
+        keys = decoded.common_keys()
+        if keys is not None:
             signature = (keys, (float,) * len(keys))
             known = device.plans.get(signature)
             if known is None:
@@ -104,6 +107,7 @@ async def plan(device: Device, decoded: Decoded, interner: Interner) -> Submissi
                 known = learnt if isinstance(learnt, Plan) else None
             if known is not None:
                 return _plan_uniform(device, decoded, known)
+        decoded.spread()
     if len(decoded.values) == 1:
         values = decoded.values[0]
         known = device.plans.get((tuple(values), tuple(map(type, values.values()))))
@@ -176,7 +180,7 @@ def _plan_uniform(device: Device, decoded: Decoded, known: Plan) -> Submission:
     _count_hours(submission)
     newest = len(times) - 1 - int(times[::-1].argmax(axis=0))
     submission.newest = (int(times[newest]), known.keyset_id, values[newest].tolist())
-    submission.newest_values = decoded.values[newest]
+    submission.newest_values = decoded.values_at(newest)
     return submission
 
 
@@ -264,8 +268,8 @@ def _reject(decoded: Decoded, reasons: Sequence[ItemRefused | None]) -> None:
     indexes = decoded.indexes
     kept = [i for i, reason in enumerate(reasons) if reason is None]
     decoded.rejected += [
-        Rejection(index, reason.code, reason.message)
-        for index, reason in zip(indexes, reasons, strict=True)
+        reason.rejection(indexes[i], _shown(decoded.times[i], decoded.values[i]))
+        for i, reason in enumerate(reasons)
         if reason is not None
     ]
     decoded.rejected.sort(key=lambda rejection: rejection.index)
@@ -273,3 +277,7 @@ def _reject(decoded: Decoded, reasons: Sequence[ItemRefused | None]) -> None:
     decoded.times = [decoded.times[i] for i in kept]
     decoded.values = [decoded.values[i] for i in kept]
     decoded.numbers = None
+
+
+def _shown(time_us: int, values: dict[str, Value]) -> str:
+    return _ENCODE({"ts": iso_utc(time_us), "values": values}).decode()

@@ -7,7 +7,9 @@ keysets and words are never reused. What can change (limits, revocation) is rene
 
 from dataclasses import dataclass, field
 
-from telemetry.ingest.limits import BURST_S, FactoryLimits, TokenBucket
+from telemetry.ingest.clocks import Clock
+from telemetry.ingest.limits import BURST_S, FactoryLimits
+from telemetry.ingest.rates import Rate
 
 # The words of the dictionary and the shapes of readings kept in memory; beyond, start afresh.
 MAX_PLANS_PER_DEVICE = 1_000
@@ -41,7 +43,10 @@ class Device:
     n_new_words: int = 0
     # Until this monotonic time its readings are expected to be late or repeated (see writer).
     careful_until: float = 0.0
-    bucket: TokenBucket | None = None
+    # What a request is counted against: the device's own limit, where it has one, then the
+    # factory's.
+    rates: tuple[Rate, ...] = ()
+    clock: Clock = field(default_factory=Clock)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +60,7 @@ class Factory:
     key_ids: dict[tuple[str, str], int] = field(default_factory=dict)
     keyset_ids: dict[tuple[int, ...], int] = field(default_factory=dict)
     word_ids: dict[str, int] = field(default_factory=dict)
-    bucket: TokenBucket | None = None
+    rate: Rate | None = None
     # The last Host header that was found to be right for this factory.
     seen_host: bytes = b""
     # Readings in the writer's queue: one factory may fill only its share of it.
@@ -71,20 +76,26 @@ class Factory:
         found = self.devices.get(device_id)
         if found is None:
             found = self.devices[device_id] = Device(device_id, self)
-            found.bucket = _bucket(self.limits)
+            self._set_rates(found)
         return found
 
     def set_limits(self, limits: FactoryLimits) -> None:
-        if limits == self.limits and (self.bucket is None) == (limits.readings_per_s is None):
+        if limits == self.limits and (self.rate is None) == (limits.readings_per_s is None):
             return
         self.limits = limits
-        self.bucket = _bucket(limits)
+        self.rate = _rate("factory", f"takt:{self.schema}:rate", limits.readings_per_s)
         for device in self.devices.values():
-            device.bucket = _bucket(limits)
+            self._set_rates(device)
+
+    def _set_rates(self, device: Device) -> None:
+        own = _rate(
+            "device", f"takt:{self.schema}:rate:{device.id}", self.limits.device_readings_per_s
+        )
+        device.rates = tuple(rate for rate in (own, self.rate) if rate is not None)
 
 
-def _bucket(limits: FactoryLimits) -> TokenBucket | None:
-    if limits.readings_per_s is None:
+def _rate(whose: str, key: str, readings_per_s: int | None) -> Rate | None:
+    if readings_per_s is None:
         return None
-    rate = float(max(1, limits.readings_per_s))
-    return TokenBucket(rate=rate, burst=max(10_000.0, rate * BURST_S))
+    rate = float(max(1, readings_per_s))
+    return Rate(whose=whose, key=key, rate=rate, burst=max(10_000.0, rate * BURST_S))

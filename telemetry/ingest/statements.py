@@ -2,7 +2,7 @@
 
 One prepared statement per factory does everything a small commit needs, so that a group of
 many factories is one message of EXECUTEs, parsed in microseconds and planned never. Its texts
-hold numbers only.
+hold numbers only (and Base64, where something was refused).
 """
 
 # ruff: noqa: S608  the schema's name, from an allow-list, is all that is put into statements
@@ -10,6 +10,7 @@ hold numbers only.
 from collections.abc import Sequence
 from typing import Any
 
+from telemetry.ingest import refusing
 from telemetry.ingest.planning import Row, Submission
 
 _EPOCH = "timestamptz '1970-01-01 00:00:00+00'"
@@ -98,12 +99,13 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::
 class Totals:
     """What one commit adds to the devices and hours of a factory."""
 
-    __slots__ = ("_devices", "_hours")
+    __slots__ = ("_devices", "_hours", "_refused")
 
     def __init__(self) -> None:
         # Device: newest row, received, stored, duplicates, rejected, last time packed now.
         self._devices: dict[int, list[Any]] = {}
         self._hours: dict[tuple[int, int], list[int]] = {}
+        self._refused: list[Submission] = []
 
     def add_new(self, submission: Submission) -> None:
         """Count a submission all of whose readings are new."""
@@ -119,7 +121,9 @@ class Totals:
         device[1] += submission.n_received
         device[2] += n_stored
         device[3] += n_duplicates
-        device[4] += len(submission.rejected)
+        if submission.rejected:
+            device[4] += len(submission.rejected)
+            self._refused.append(submission)
 
     def add_newest(self, device_id: int, row: Row | None) -> None:
         device = self._devices[device_id]
@@ -167,6 +171,13 @@ class Totals:
         return [
             *_columns(readings, 5), flat, *_columns(devices, 10), *_columns(hours, 4)
         ]  # fmt: skip
+
+    def refusals(self) -> str:
+        """SQL that writes down what was refused; empty where nothing was.
+
+        Runs in the transaction of the totals, by `Connection.execute`.
+        """
+        return refusing.statements(self._refused) if self._refused else ""
 
 
 def execute(name: str, arguments: list[Sequence[Any]]) -> str:

@@ -57,7 +57,7 @@ class Store:
 
     async def store_small(self, groups: Sequence[tuple[Factory, list[Submission]]]) -> None:
         """Store all groups in one transaction; every reading must be new."""
-        sent = []
+        sent, refusals = [], []
         for factory, submissions in groups:
             totals = Totals()
             rows: list[tuple[int, Row]] = []
@@ -67,13 +67,14 @@ class Store:
                 rows += [(device_id, row) for row in submission.ordered_rows()]
             rows.sort(key=_place)
             sent.append((await self.prepare(factory), totals.arguments(rows)))
-        if len(sent) == 1:
+            refusals += [text] if (text := totals.refusals()) else []
+        if len(sent) == 1 and not refusals:
             prepared, arguments = sent[0]
             await prepared.fetch(*arguments)
         else:
             # One message without BEGIN is one transaction, committed when it answers.
             texts = [statements.execute(prepared.get_name(), a) for prepared, a in sent]
-            await self.connection.execute(";".join(texts))
+            await self.connection.execute(";".join(texts + refusals))
         for _, submissions in groups:
             _mark_stored(submissions)
 
@@ -104,9 +105,15 @@ class Store:
                     totals.add_packed(device_id, max(s.newest[0] for s in sent if s.newest))
             await insert_segments(self.connection, factory, segments)
             if stored:
-                await prepared.fetch(*totals.arguments())
+                await self.write(prepared, totals)
         _mark_stored(stored)
         return [s for device_id in doubtful for s in by_device[device_id]]
+
+    async def write(self, prepared: Any, totals: Totals) -> None:
+        """Write the totals of one factory inside a transaction."""
+        await prepared.fetch(*totals.arguments())
+        if refusals := totals.refusals():
+            await self.connection.execute(refusals)
 
     async def _doubtful(self, factory: Factory, by_device: dict[int, list[Submission]]) -> set[int]:
         """Lock the devices and say which of them may know some of these readings."""

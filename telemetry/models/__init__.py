@@ -1,13 +1,15 @@
 """Devices, their readings and what watches them."""
 
+from telemetry.models.attributes import DeviceAttribute
 from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
 from telemetry.models.history import ArchiveFile, Rollup, Segment, UsageDelta
 from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRevision
-from telemetry.models.refusals import RefusalCount, RefusedReading
+from telemetry.models.refusals import RefusalCount, RefusedReading, RefusedRequest
 
 __all__ = [
     "ArchiveFile",
     "Device",
+    "DeviceAttribute",
     "Keyset",
     "Latest",
     "ReadingHot",
@@ -15,6 +17,7 @@ __all__ = [
     "ReadingRevision",
     "RefusalCount",
     "RefusedReading",
+    "RefusedRequest",
     "Rollup",
     "Segment",
     "Signal",

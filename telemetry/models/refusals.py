@@ -22,6 +22,28 @@ class RefusalCount(models.Model):
         return f"device {self.device_id}: {self.n} x {self.code}"
 
 
+class RefusedRequest(models.Model):
+    """How many whole requests of a device were refused with a code, such as `malformed_json`.
+
+    How many readings were in them is not known, so they stand outside of
+    received = stored + duplicates + rejected. Counted in the memory of the web process and
+    written every few seconds: a killed process takes the last of them along.
+    """
+
+    pk = models.CompositePrimaryKey("device_id", "code")
+    device_id = models.IntegerField()
+    code = models.TextField()
+    n = models.BigIntegerField()
+    last_at = models.DateTimeField()
+    last_message = models.TextField()
+
+    class Meta:
+        db_table = "refused_request"
+
+    def __str__(self) -> str:
+        return f"device {self.device_id}: {self.n} requests, {self.code}"
+
+
 class RefusedReading(models.Model):
     """One of the last readings refused; ingest keeps a bounded number a device."""
 

@@ -3,6 +3,7 @@
 The only way to the reading tables: what is hot today and sealed tomorrow is united here.
 """
 
+from telemetry.selectors.attributes import attributes_of
 from telemetry.selectors.devices import device, devices, devices_of, signal, signals_of
 from telemetry.selectors.dictionary import Value
 from telemetry.selectors.history import (
@@ -15,6 +16,7 @@ from telemetry.selectors.history import (
     series,
 )
 from telemetry.selectors.latest import LatestReading, latest_values
+from telemetry.selectors.refusals import refused_requests_of
 from telemetry.selectors.usage import HourOfUse, usage_by_hour, usage_changed_since
 
 __all__ = [
@@ -25,11 +27,13 @@ __all__ = [
     "RawResult",
     "SeriesResult",
     "Value",
+    "attributes_of",
     "device",
     "devices",
     "devices_of",
     "latest_values",
     "raw",
+    "refused_requests_of",
     "revisions",
     "series",
     "signal",

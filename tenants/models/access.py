@@ -74,6 +74,10 @@ class FactoryLimits(models.Model):
     distinct_keys_per_device = models.IntegerField(default=500)
     read_only = models.BooleanField(default=False)
     ingest_blocked = models.BooleanField(default=False)
+    # What one device may send of the factory's rate; null: all of it.
+    device_readings_per_s = models.IntegerField(null=True, blank=True)
+    # ThingsBoard's device API carries the token in the path, where proxies may write it down.
+    token_in_path_allowed = models.BooleanField(default=True, db_default=True)
     changed_at = models.DateTimeField(auto_now=True, db_index=True)
 
     def __str__(self) -> str:

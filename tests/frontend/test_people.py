@@ -4,7 +4,7 @@ import pytest
 
 from billing import selectors as billing_selectors
 from tenants import credentials, selectors
-from tenants.models import Invitation, Membership
+from tenants.models import AuditEntry, FactoryLimits, Invitation, Membership
 
 
 def member(factory, role):
@@ -94,3 +94,32 @@ def test_a_plan_that_does_not_exist_is_not_found(portal, acme):
 def test_an_engineer_chooses_no_plan(portal, acme):
     assert portal("engineer").post("/usage/plan/", {"plan": "workshop"}).status_code == 403
     assert billing_selectors.subscription_of(acme) is None
+
+
+def test_an_admin_decides_how_devices_send(portal, acme):
+    admin = portal("admin")
+    page = admin.get("/settings/").content.decode()
+    assert 'name="token_in_path_allowed" checked' in page
+
+    admin.post("/settings/ingest/", {"device_readings_per_s": "50"})
+
+    limits = FactoryLimits.objects.get(factory=acme)
+    assert (limits.token_in_path_allowed, limits.device_readings_per_s) == (False, 50)
+    entry = AuditEntry.objects.filter(factory=acme, action="ingest_rules.changed").get()
+    assert entry.detail == {"token_in_path_allowed": False, "device_readings_per_s": 50}
+    assert 'name="token_in_path_allowed" checked' not in admin.get("/settings/").content.decode()
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "many", "1.5", "9" * 5000, "½"])
+def test_a_rate_that_is_none_changes_nothing(portal, acme, typed):
+    portal().post("/settings/ingest/", {"device_readings_per_s": typed})
+
+    assert FactoryLimits.objects.get(factory=acme).device_readings_per_s is None
+    assert FactoryLimits.objects.get(factory=acme).token_in_path_allowed
+
+
+@pytest.mark.parametrize("role", ["engineer", "operator", "viewer"])
+def test_who_may_not_manage_the_factory_sees_no_rules_and_changes_none(portal, acme, role):
+    assert "How devices send" not in portal(role).get("/settings/").content.decode()
+    assert portal(role).post("/settings/ingest/", {}).status_code == 403
+    assert FactoryLimits.objects.get(factory=acme).token_in_path_allowed

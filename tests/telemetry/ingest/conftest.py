@@ -2,23 +2,31 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 
 from telemetry import services as telemetry_services
+from telemetry.ingest import dialects
 from telemetry.ingest.app import IngestApp
 from telemetry.models import Device
 from tenants import services
 from tenants.context import factory_context
 from tenants.models import Factory, FactoryLimits, User
+from tests.bench.installation import _wait_for, free_port
 
+ROOT = Path(__file__).resolve().parents[3]
 TABLES = ("reading_hot", "segment", "latest", "usage_delta", "reading_revision")
 
 
@@ -125,6 +133,7 @@ class Door:
         method: str = "POST",
         headers: dict[str, str] | None = None,
         receive: Any = None,
+        path: str = dialects.PATH,
     ) -> Answer:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         sent = {"host": host, "content-length": str(len(body)), **(headers or {})}
@@ -139,16 +148,20 @@ class Door:
         async def send(message: dict[str, Any]) -> None:
             pieces.append(message)
 
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": method,
-            "path": "/api/v1/telemetry",
+            "path": path,
+            "query_string": query.encode(),
             "headers": [(k.encode(), v.encode()) for k, v in sent.items()],
         }
+        dialect = dialects.NATIVE if path == dialects.PATH else dialects.find(scope)
+        assert dialect is not None
         # In a task of its own, as a server runs it.
-        await asyncio.create_task(self.app(scope, receive or whole, send))
+        await asyncio.create_task(self.app.serve(dialect, scope, receive or whole, send))
         answered = {k.decode(): v.decode() for k, v in pieces[0]["headers"]}
-        return Answer(pieces[0]["status"], answered, json.loads(pieces[1]["body"]))
+        return Answer(pieces[0]["status"], answered, json.loads(pieces[1]["body"] or b"{}"))
 
 
 @pytest.fixture
@@ -169,6 +182,40 @@ async def door(ingest: IngestApp) -> Door:
     return Door(ingest)
 
 
+@dataclass(frozen=True)
+class Server:
+    """The whole application, served by granian as in an installation, its log at hand."""
+
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="package")
+def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("served") / "log"
+    port = free_port()
+    command = [
+        str(Path(sys.executable).parent / "granian"), "--interface", "asginl",
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--http", "1",
+        "--no-ws", "--access-log", "config.asgi:application",
+    ]  # fmt: skip
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_for(port, process)
+            yield Server(port, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
 @pytest.fixture
 async def sql(database_url: str) -> AsyncIterator[Any]:
     """A connection that sees what is committed."""
@@ -185,15 +232,26 @@ async def set_limits(sql: Any) -> AsyncIterator[Callable[..., Any]]:
         " (SELECT id FROM public.tenants_factory WHERE schema_name = $2)"
     )
     usual = {
-        "readings_per_s": 1_000_000, "distinct_keys_per_device": 500, "ingest_blocked": False
+        "readings_per_s": 1_000_000, "distinct_keys_per_device": 500, "ingest_blocked": False,
+        "device_readings_per_s": None, "token_in_path_allowed": True,
     }  # fmt: skip
     changed: set[tuple[str, str]] = set()
+
+    def forget_rates(schema: str) -> None:
+        """As if nothing had been sent yet: a bucket that Valkey does not know is full."""
+        client = redis.Redis.from_url(settings.VALKEY_URL)
+        if keys := client.keys(f"takt:{schema}:rate*"):
+            client.delete(*keys)
+        client.close()
 
     async def change(schema: str, **limits: Any) -> None:
         for name, value in limits.items():
             changed.add((schema, name))
+            forget_rates(schema)
             await sql.execute(statement.format(name), value, schema)
 
     yield change
     for schema, name in changed:
+        if name.endswith("readings_per_s"):
+            forget_rates(schema)
         await sql.execute(statement.format(name), usual[name], schema)
