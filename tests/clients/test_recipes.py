@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -27,6 +28,7 @@ from tests.clients.takt import Sender, Takt
 pytestmark = [pytest.mark.chain, pytest.mark.slow]
 
 HERE = Path(__file__).parent
+PACKAGE = ROOT / "clients" / "python"
 EXAMPLE = {"temperature_c": 21.4, "running": True, "program": "O1000"}
 
 
@@ -42,10 +44,11 @@ def written(name: str, takt: Takt, device: Sender, url: str, folder: Path) -> Pa
     return path
 
 
-def run(command: Sequence[str | Path], stdin: str = "") -> str:
+def run(command: Sequence[str | Path], stdin: str = "", **environment: str) -> str:
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=120, check=False
-    )
+        command, input=stdin, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -93,6 +96,27 @@ def test_python(takt: Takt, device: Sender, tmp_path: Path):
 
     assert "'duplicates': 1" in told
     assert list(takt.stored(device).values()) == [EXAMPLE]
+
+
+def test_the_example_of_takt_device(takt: Takt, device: Sender, tmp_path: Path):
+    text = (PACKAGE / "README.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    for named, real in (
+        ("https://takt.example", takt.url),
+        ("takt_dev_...", device.token),
+        ("mill-1.queue", str(tmp_path / "mill-1.queue")),
+        ("ca.pem", str(takt.ca_file)),
+    ):
+        assert named in example
+        example = example.replace(named, real)
+    path = tmp_path / "example.py"
+    path.write_text(example)
+
+    told = run([sys.executable, path], PYTHONPATH=str(PACKAGE / "src"))
+
+    assert "Report(accepted=1" in told
+    (values,) = takt.stored(device).values()
+    assert values == {"spindle_load_pct": 58.2, "part_count": 1204, "execution": "ACTIVE"}
 
 
 def test_node(takt: Takt, device: Sender, tmp_path: Path):
