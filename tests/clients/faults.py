@@ -22,8 +22,8 @@ _TURNED_BACK = (
 class Road:
     """Where a client finds Takt.
 
-    `ahead` says what becomes of the next requests ("turned back" or "answer lost"); of the
-    others the answer is lost with probability `loses`, after Takt has given it.
+    `ahead` says what becomes of the next requests ("turned back", "request lost" before it came
+    to Takt, or "answer lost" after Takt gave it); of the others `loses` is the share that is lost.
     """
 
     url: str
@@ -37,7 +37,9 @@ class Road:
     def fate(self) -> str:
         if self.ahead:
             return self.ahead.pop(0)
-        return "answer lost" if self.chance.random() < self.loses else ""
+        if self.chance.random() < self.loses:
+            return self.chance.choice(["request lost", "answer lost"])
+        return ""
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def road(takt: Takt, *, tls: bool = True) -> Iterator[Road]:
 
 
 def _carry(client: socket.socket, near: ssl.SSLContext | None, road: Road, takt: Takt) -> None:
-    """Carry requests and answers, one after the other, until a side ends or an answer is lost."""
+    """Carry requests and answers, one after the other, until a side ends or one is lost."""
     far = ssl.create_default_context(cafile=str(takt.ca_file))
     client.settimeout(20)
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
@@ -94,6 +96,9 @@ def _carry(client: socket.socket, near: ssl.SSLContext | None, road: Road, takt:
             if fate == "turned back":
                 client.sendall(_TURNED_BACK)
                 continue
+            if fate == "request lost":
+                road.n_lost += 1
+                return
             server.sendall(request)
             answer = _message(server)
             if fate == "answer lost":
