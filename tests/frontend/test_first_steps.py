@@ -23,6 +23,16 @@ def test_a_name_makes_machine_device_and_key(portal, in_acme):
     assert Credential.objects.get(device_id=device.pk).digest == credentials.digest(token)
 
 
+def test_the_recipes_are_filled_in_for_the_device(portal, in_acme):
+    page = portal("engineer").post("/start/", WISH).content.decode()
+
+    token = page.split('id="token">')[1].split("<")[0]
+    for name in ("curl", "python", "node", "esp32", "telegraf", "node-red"):
+        recipe = page.split(f'id="recipe-{name}"')[1].split("</pre>")[0]
+        assert token in recipe
+        assert "https://localhost:8443" in recipe
+
+
 def test_the_key_is_shown_once(portal, in_acme):
     engineer = portal("engineer")
     engineer.post("/start/", WISH)
