@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-NOT_AREAS = {"__init__", "__main__", "drf_baseline", "installation", "load"}
+from tests.bench.table import show_figures
 
 
 def areas() -> list[str]:
-    """Every module of this folder that has figures to give."""
-    return sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - NOT_AREAS)
+    """Every module of this folder that has figures to give.
+
+    By its text: importing all of them would set up Django in two ways.
+    """
+    modules = Path(__file__).parent.glob("*.py")
+    return sorted(path.stem for path in modules if "\ndef run() -> dict" in path.read_text())
 
 
 def machine() -> dict[str, object]:
@@ -37,12 +41,14 @@ def main(wanted: list[str]) -> int:
     for area in wanted or areas():
         print(f"== {area}", flush=True)
         before = machine()
-        metrics: dict[str, float] = import_module(f"tests.bench.{area}").run()
+        module = import_module(f"tests.bench.{area}")
+        metrics: dict[str, float] = module.run()
         report = {"metrics": metrics, "at": datetime.now(UTC).isoformat(), "machine": before}
         (out / f"{area}.json").write_text(json.dumps(report, indent=2) + "\n")
-        width = max(map(len, metrics), default=0)
-        for name, value in metrics.items():
-            print(f"  {name:<{width}}  {value:,.4g}", flush=True)
+        required = getattr(module, "WANTED", {})
+        tabled = getattr(module, "TABLED", ())
+        shown = {k: v for k, v in metrics.items() if k in required or not k.endswith(tabled)}
+        show_figures(shown, required)
     return 0
 
 
