@@ -17,9 +17,10 @@ import redis
 
 from infra.local.stack import Stack
 from tests.bench.factories import factories_made
-from tests.bench.installation import ROOT, free_port, installation
+from tests.bench.installation import ROOT, free_port, installation, post
 from tests.resilience.reader import Reader
 
+_START_TIMEOUT_S = 120.0
 SCHEMA, NEIGHBOUR = "bench", "neighbour"
 
 
@@ -60,6 +61,19 @@ class Site:
             "config.asgi:application",
         ]  # fmt: skip
         self.web = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+
+    def wait_web(self) -> None:
+        """Wait until it answers at all, the first time; it compiles every module."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                post(self.port, "/api/v1/telemetry", "", b"[]")
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def stop_web(self) -> None:
         if self.web is not None:
@@ -147,6 +161,7 @@ def running_site(
         site = Site(stack, environment, free_port(), tokens, reader)
         try:
             site.start_web()
+            site.wait_web()
             yield site
         finally:
             site.stop_web()
