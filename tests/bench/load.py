@@ -105,11 +105,16 @@ class _Connection:
         self._stamps = iter(stamps)
         self._buffer = b""
         self.sent_at = 0.0
+        self.status = 0
 
     def send(self) -> None:
         request = next(self._stamps).join(self._parts)
         self.sent_at = time.perf_counter()
-        self.socket.sendall(request)
+        try:
+            self.socket.sendall(request)
+        except OSError as error:
+            # A server that refuses a body unread closes the connection after its answer.
+            raise ConnectionError(f"closed after an answer of {self.status}") from error
 
     def receive(self) -> int:
         """Take what has come; the status once the answer is complete, else 0."""
@@ -122,7 +127,8 @@ class _Connection:
             data = self._buffer + data
         if _is_whole(data):
             self._buffer = b""
-            return int(data[9:12])
+            self.status = int(data[9:12])
+            return self.status
         self._buffer = data
         return 0
 
