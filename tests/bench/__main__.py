@@ -3,17 +3,22 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-NOT_AREAS = {"__init__", "__main__", "drf_baseline", "installation", "load"}
+from tests.bench.table import show_figures
 
 
 def areas() -> list[str]:
-    """Every module of this folder that has figures to give."""
-    return sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - NOT_AREAS)
+    """Every module of this folder that has figures to give.
+
+    By its text: importing all of them would set up Django in two ways.
+    """
+    modules = Path(__file__).parent.glob("*.py")
+    return sorted(path.stem for path in modules if "\ndef run() -> dict" in path.read_text())
 
 
 def machine() -> dict[str, object]:
@@ -32,18 +37,30 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"No such area: {', '.join(sorted(unknown))}. There are: {', '.join(areas())}.")
         return 2
+    chosen = wanted or areas()
+    if len(chosen) > 1:
+        # Each in a process of its own: Django is set up for one installation, once.
+        commands = [[sys.executable, "-m", "tests.bench", area] for area in chosen]
+        return max(subprocess.call(command) for command in commands)
+    measure(chosen[0])
+    return 0
+
+
+def measure(area: str) -> None:
+    """Run one area, write its figures and print them."""
+    print(f"== {area}", flush=True)
+    # Before the area enters an installation of its own.
     out = Path(os.environ.get("TAKT_VAR") or "var").resolve() / "bench"
     out.mkdir(parents=True, exist_ok=True)
-    for area in wanted or areas():
-        print(f"== {area}", flush=True)
-        before = machine()
-        metrics: dict[str, float] = import_module(f"tests.bench.{area}").run()
-        report = {"metrics": metrics, "at": datetime.now(UTC).isoformat(), "machine": before}
-        (out / f"{area}.json").write_text(json.dumps(report, indent=2) + "\n")
-        width = max(map(len, metrics), default=0)
-        for name, value in metrics.items():
-            print(f"  {name:<{width}}  {value:,.4g}", flush=True)
-    return 0
+    before = machine()
+    module = import_module(f"tests.bench.{area}")
+    metrics: dict[str, float] = module.run()
+    report = {"metrics": metrics, "at": datetime.now(UTC).isoformat(), "machine": before}
+    (out / f"{area}.json").write_text(json.dumps(report, indent=2) + "\n")
+    required = getattr(module, "WANTED", {})
+    tabled = getattr(module, "TABLED", ())
+    shown = {k: v for k, v in metrics.items() if k in required or not k.endswith(tabled)}
+    show_figures(shown, required)
 
 
 if __name__ == "__main__":

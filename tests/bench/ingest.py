@@ -1,174 +1,240 @@
-"""Ingest against a plain DRF view, in one interleaved run on one PostgreSQL.
+"""Ingest against what people build by hand, in one interleaved run on one machine.
 
-Both are served by one granian worker without TLS, on the same data, in turns, so that whatever
-else the machine does meets both alike. A stretch is measured several times and the median of
-the rounds is reported; ratios are medians of the ratios within a round.
+Takt and a DRF view (`drf_baseline`) are served by one granian worker without TLS; COPY
+(`copying`) goes straight into the same PostgreSQL; InfluxDB and VictoriaMetrics (`others`) run
+beside it where they are installed. All get the same readings, in turns, so that whatever else
+the machine does meets all alike. A stretch is measured several times and the median of the
+rounds is reported; ratios are medians of the ratios within a round. CPU is that of server and
+database together; of COPY, where the client is no part of a product, that of the database.
 """
 
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.bench import load
+import psycopg
+
+from infra.local.certificates import Certificates
+from tests.bench import copying, flood, others
+from tests.bench.factories import factories_made
 from tests.bench.installation import ROOT, installation, served
+from tests.bench.posting import speaks_columns
+from tests.bench.stretches import (
+    TELEMETRY,
+    Case,
+    Measured,
+    Side,
+    Stretch,
+    figures_of,
+    measured,
+    show_rounds,
+)
 
 N_DEVICES = 256
+N_FACTORIES = 200
 N_ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-VALUES_A_READING = 4
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
+WARM_S = 1.0
 
+WANTED = {
+    "batch_vs_copy": "at least 0.5",
+    "batch_vs_keyed_copy": "at least 2.5",
+    "singles32_vs_drf": "at least 20",
+    "singles256_vs_drf": "at least 35",
+    "batch_cpu_s_per_m": "at most 1.6",
+    "singles256_cpu_s_per_m": "at most 45",
+    "factories200_vs_1": "at least 0.6",
+    "batch_vs_influx": "at least 1.0",
+    "batch_vs_victoria": "at least 0.6",
+    "flood_p95_ratio": "at most 2",
+}
+# The endings of the figures that `show_rounds` prints.
+TABLED = ("_per_s", "_p50_ms", "_p99_ms", "_cpu_s_per_m")
+# Points a second of the first over those of the second, where both were measured.
+RATIOS = {
+    "singles32_vs_drf": ("takt_singles32", "drf_singles32"),
+    "singles256_vs_drf": ("takt_singles256", "drf_singles256"),
+    "batch_vs_drf": ("takt_batch", "drf_batch"),
+    "batch_vs_copy": ("takt_batch", "copy_heap"),
+    "batch_vs_keyed_copy": ("takt_batch", "copy_keyed"),
+    "batch_vs_influx": ("takt_batch", "influx_batch"),
+    "batch_vs_victoria": ("takt_batch", "victoria_batch"),
+    "columns_vs_rows": ("takt_columns", "takt_batch"),
+    "factories200_vs_1": ("takt_factories200", "takt_factories1"),
+}
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    n_connections: int
-    batch: int
-
-
-CASES = (Case("singles32", 32, 1), Case("singles256", 256, 1), Case("batch", 16, 500))
-
-MAKE_DEVICES = """
-import sys, django; django.setup()
-from tenants import credentials, services
-from tenants.context import factory_context
-from tenants.models import FactoryLimits, User
-from telemetry.models import Device
-owner = User.objects.create_user("bench@takt.example", "bench-password-1")
-factory = services.create_factory(name="Bench", owner=owner, stem="bench")
-FactoryLimits.objects.filter(factory=factory).update(readings_per_s=100_000_000)
-with factory_context(factory):
-    for i in range(int(sys.argv[1])):
-        device = Device.objects.create(name=f"device {i}")
-        print(credentials.issue_device_token(factory=factory, device_id=device.pk, name="bench"))
-"""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two that are compared."""
-
-    name: str
-    port: int
-    tokens: list[str]
-    pids: tuple[int, ...]
+SINGLES32 = Case("singles32", 32, 1)
+SINGLES256 = Case("singles256", 256, 1)
+BATCH = Case("batch", 16, 500)
+MANY = Case("many", N_FACTORIES, 1)
 
 
 def run() -> dict[str, float]:
-    """Measure both sides and return the figures by id."""
+    """Measure all sides and return the figures by id."""
     with installation() as (stack, environment):
-        baseline = _baseline_environment(environment)
-        ours_tokens = tokens_made(environment, N_DEVICES)
-        drf_tokens = _output(
-            [sys.executable, "-m", "tests.bench.drf_baseline", str(N_DEVICES)], baseline
-        )
         database_pid = stack.pid("postgres")
         assert database_pid is not None
-        with (
-            served("config.asgi:application", interface="asginl", environment=environment) as ours,
+        counts: dict[str, Callable[[], int]] = {"takt": partial(_stored_by_takt, environment)}
+        with _stretches(environment, database_pid, counts) as stretches:
+            rounds = _measure(stretches)
+            show_rounds(rounds)
+            for name, count in counts.items():
+                print(f"  {count():,} points are stored by {name}")
+        return _figures(rounds)
+
+
+# -- who takes part ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _stretches(
+    environment: dict[str, str], database_pid: int, counts: dict[str, Callable[[], int]]
+) -> Iterator[list[Stretch]]:
+    """Start everybody and yield what is measured in a round, in its order.
+
+    Who can say how many points it has stored is added to `counts`.
+    """
+    names = [f"many{i:03d}" for i in range(N_FACTORIES)]
+    made = factories_made(
+        environment, {"bench": N_DEVICES, **flood.FACTORIES, **dict.fromkeys(names, 1)}
+    )
+    baseline = _baseline_environment(environment)
+    var = Path(environment["TAKT_VAR"])
+    certificates = Certificates(var)
+    with ExitStack() as running:
+        serve_takt = partial(
+            served, "config.asgi:application", interface="asginl", environment=environment
+        )
+        port, pid = running.enter_context(serve_takt())
+        takt = Side("takt", port, made["bench"], (pid, database_pid))
+        port, pid = running.enter_context(serve_takt(certificates=certificates))
+        authority = str(certificates.authority)
+        tls = Side("tls", port, made["bench"], (pid, database_pid), ca_file=authority)
+        port, pid = running.enter_context(
             served(
                 "tests.bench.drf_baseline:application",
                 interface="wsgi",
                 environment=baseline,
                 options=("--blocking-threads", "4", "--backpressure", "512"),
-            ) as drf,
-        ):
-            return _measure(
-                Side("takt", ours[0], ours_tokens, (ours[1], database_pid)),
-                Side("drf", drf[0], drf_tokens, (drf[1], database_pid)),
             )
+        )
+        drf = Side("drf", port, _drf_tokens(baseline), (pid, database_pid))
+        copiers = running.enter_context(copying.copiers(baseline["BASELINE_DATABASE_URL"]))
+        many = replace(takt, tokens=[made[name][0] for name in names])
+        yield [
+            takt.stretch("takt_singles32", SINGLES32),
+            drf.stretch("drf_singles32", SINGLES32),
+            tls.stretch("singles32_tls", SINGLES32),
+            takt.stretch("takt_singles256", SINGLES256),
+            drf.stretch("drf_singles256", SINGLES256),
+            takt.stretch("takt_factories1", MANY),
+            many.stretch("takt_factories200", MANY),
+            takt.stretch("takt_batch", BATCH),
+            *(
+                Stretch(one.name, one.run, (database_pid,), copying.READINGS_A_COMMIT)
+                for one in copiers
+            ),
+            *_others(running, var, counts),
+            *_columns(takt),
+            tls.stretch("batch_tls", BATCH),
+            drf.stretch("drf_batch", BATCH),
+            *(
+                Stretch(name, run, takt.pids, 1)
+                for name, run in flood.runners(port=takt.port, path=TELEMETRY, tokens=made)
+            ),
+        ]
 
 
 def _baseline_environment(environment: dict[str, str]) -> dict[str, str]:
     address = environment["DATABASE_URL"]
-    subprocess.run(
-        [sys.executable, "-c",
-         "import os, psycopg; c = psycopg.connect(os.environ['DATABASE_URL'], autocommit=True);"
-         "c.execute('CREATE DATABASE baseline'); c.close()"],
-        env=environment, check=True,
-    )  # fmt: skip
+    with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
+        connection.execute("CREATE DATABASE baseline")
     return {**environment, "BASELINE_DATABASE_URL": address.rpartition("/")[0] + "/baseline"}
 
 
-def tokens_made(environment: dict[str, str], n_devices: int) -> list[str]:
-    """Make factory `bench` with devices 1 to `n_devices` and return their tokens in order."""
-    return _output(
-        [sys.executable, "-W", "ignore", "-c", MAKE_DEVICES, str(n_devices)],
-        {**environment, "DJANGO_SETTINGS_MODULE": "config.settings"},
-    )
-
-
-def _output(command: list[str], environment: dict[str, str]) -> list[str]:
+def _drf_tokens(environment: dict[str, str]) -> list[str]:
+    command = [sys.executable, "-m", "tests.bench.drf_baseline", str(N_DEVICES)]
     done = subprocess.run(
         command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
     )
-    return [line for line in done.stdout.split() if line.startswith("takt_dev_")]
+    return done.stdout.split()
 
 
-def _cpu_s(roots: tuple[int, ...]) -> float:
-    """CPU seconds used so far by processes and their descendants, ended children included."""
-    tick_s = 1 / os.sysconf("SC_CLK_TCK")
-    parents: dict[int, int] = {}
-    used: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # ended meanwhile
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            used[int(entry.name)] = sum(map(int, fields[11:15]))
-    family = set(roots)
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    return sum(used.get(pid, 0) for pid in family) * tick_s
+def _others(
+    running: ExitStack, var: Path, counts: dict[str, Callable[[], int]]
+) -> Iterator[Stretch]:
+    for name, database in (("influx", others.influx), ("victoria", others.victoria)):
+        other = running.enter_context(database(var / name))
+        if other is not None:
+            counts[name] = other.count_points
+            side = Side(name, other.port, [""], (other.pid,), others.WRITE_PATH, "lines")
+            yield side.stretch(f"{name}_batch", BATCH)
 
 
-def _measure(ours: Side, drf: Side) -> dict[str, float]:
-    figures: dict[str, list[float]] = {}
+def _columns(takt: Side) -> Iterator[Stretch]:
+    """The batch as columns, where that form is understood."""
+    if speaks_columns(takt.port, takt.tokens[0]):
+        yield replace(takt, form="columns").stretch("takt_columns", BATCH)
+    else:
+        print("columns: left out, a body of columns is not understood")
+
+
+# -- measuring ---------------------------------------------------------------------------------
+
+
+def _measure(stretches: list[Stretch]) -> list[dict[str, Measured]]:
     first_at = datetime(2026, 1, 1, tzinfo=UTC)
-    for side in (ours, drf):  # warm: caches, plans, first connections
-        for case in CASES:
+    rounds: list[dict[str, Measured]] = []
+    for n_round in range(N_ROUNDS + 1):  # the first one warms: caches, plans, connections
+        found = {}
+        for stretch in stretches:
             first_at += timedelta(days=1)
-            load.run(_plan(side, case, first_at, seconds=1.5))
-    for _ in range(N_ROUNDS):
-        for case in CASES:
-            rates = {}
-            for side in (ours, drf):
-                first_at += timedelta(days=1)
-                cpu_s = _cpu_s(side.pids)
-                result = load.run(_plan(side, case, first_at, seconds=SECONDS))
-                cpu_s = _cpu_s(side.pids) - cpu_s
-                if result.n_errors:
-                    raise RuntimeError(f"{side.name} {case.name}: {result.n_errors} refused")
-                rates[side.name] = result.requests_per_s
-                n_points = result.n_requests * case.batch * VALUES_A_READING
-                name = f"{side.name}_{case.name}"
-                figures.setdefault(f"{name}_per_s", []).append(result.requests_per_s)
-                figures.setdefault(f"{name}_p50_ms", []).append(result.p50_ms)
-                figures.setdefault(f"{name}_p99_ms", []).append(result.p99_ms)
-                figures.setdefault(f"{name}_cpu_s_per_m", []).append(cpu_s / n_points * 1e6)
-            figures.setdefault(f"{case.name}_vs_drf", []).append(rates["takt"] / rates["drf"])
-    found = {name: median(values) for name, values in figures.items()}
-    for side in (ours, drf):
-        points = found[f"{side.name}_batch_per_s"] * 500 * VALUES_A_READING
-        found[f"{side.name}_batch_points_per_s"] = points
-    # The names under which later stages compare: server and database together.
-    found["singles256_cpu_s_per_m"] = found["takt_singles256_cpu_s_per_m"]
-    found["batch_cpu_s_per_m"] = found["takt_batch_cpu_s_per_m"]
-    return found
+            seconds = SECONDS if n_round else WARM_S
+            found[stretch.name] = measured(stretch, seconds, first_at.isoformat())
+        rounds.append(found)
+    return rounds
 
 
-def _plan(side: Side, case: Case, first_at: datetime, *, seconds: float) -> load.Plan:
-    return load.Plan(
-        port=side.port,
-        path="/api/v1/telemetry",
-        tokens=side.tokens,
-        n_connections=case.n_connections,
-        batch=case.batch,
-        seconds=seconds,
-        first_at=first_at.isoformat(),
+def _figures(rounds: list[dict[str, Measured]]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    counted = rounds[1:]
+    for name in counted[0]:
+        ones = [found[name] for found in counted]
+        figures |= figures_of(name, ones)
+    for name, (above, below) in RATIOS.items():
+        if above in counted[0] and below in counted[0]:
+            figures[name] = median(
+                found[above].points_per_s / found[below].points_per_s for found in counted
+            )
+    figures["flood_p95_ratio"] = median(
+        found[flood.DURING].result.p95_ms / found[flood.ALONE].result.p95_ms for found in counted
     )
+    # The names under which later stages compare: server and database together.
+    figures["singles256_cpu_s_per_m"] = figures["takt_singles256_cpu_s_per_m"]
+    figures["batch_cpu_s_per_m"] = figures["takt_batch_cpu_s_per_m"]
+    return figures
+
+
+# -- showing -----------------------------------------------------------------------------------
+
+
+def _stored_by_takt(environment: dict[str, str]) -> int:
+    """Count the values that Takt says are stored, over all factories, by what billing pulls."""
+    with psycopg.connect(environment["DATABASE_URL"], connect_timeout=10) as connection:
+        schemas = connection.execute(
+            "SELECT schemaname FROM pg_tables WHERE tablename = 'reading_hour'"
+        ).fetchall()
+        total = 0
+        for (schema,) in schemas:
+            row = connection.execute(
+                f'SELECT coalesce(sum(n_values), 0)::bigint FROM "{schema}".reading_hour'.encode()
+            ).fetchone()
+            total += row[0] if row else 0
+    return total
