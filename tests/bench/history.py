@@ -62,6 +62,7 @@ class Size:
     """What a factory's history takes on disk, and what waits to be sealed."""
 
     n_bytes: int
+    n_rollup_bytes: int
     n_hot: int
     n_segments: int
 
@@ -142,20 +143,17 @@ def _sealed(schema: str) -> Size:
     from tenants.context import factory_context
 
     with factory_context(schema):
-        compact = getattr(services, "compact", None)
-        if compact is not None:
-            compact(now=timezone.now())
+        services.compact(at=timezone.now())
+        rows, sizes = {}, {}
         with connection.cursor() as cursor:
-            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
-            tables = {name for (name,) in cursor.fetchall()}
-            rows, sizes = {"reading_hot": 0, "segment": 0}, {"reading_hot": 0, "segment": 0}
-            for table in tables & rows.keys():
-                cursor.execute(f"VACUUM (ANALYZE) {table}")
+            for table in ("reading_hot", "segment", "rollup"):
+                # FULL: what the open segments took is room for the next ones, not history.
+                cursor.execute(f"VACUUM (FULL, ANALYZE) {table}")
                 cursor.execute(f"SELECT count(*), pg_total_relation_size('{table}') FROM {table}")
                 rows[table], sizes[table] = cursor.fetchone()
     # Once everything is sealed, the emptied hot table is room for what comes next.
     n_bytes = sizes["segment"] + (sizes["reading_hot"] if rows["reading_hot"] else 0)
-    return Size(n_bytes, rows["reading_hot"], rows["segment"])
+    return Size(n_bytes, sizes["rollup"], rows["reading_hot"], rows["segment"])
 
 
 def _bytes_per_point(loaded: list[Loaded], sizes: dict[str, Size]) -> dict[str, float]:
@@ -187,10 +185,22 @@ def _show(loaded: list[Loaded], sizes: dict[str, Size]) -> None:
                 f"{size.n_hot:,}",
                 f"{size.n_bytes / 2**20:,.1f}",
                 f"{size.n_bytes / one.n_points:,.2f}",
+                f"{size.n_rollup_bytes / one.n_points:,.2f}",
             ]
         )
     show(
-        ["set", "readings", "points", "loaded/s", "segments", "unsealed", "MB", "bytes/point"], rows
+        [
+            "set",
+            "readings",
+            "points",
+            "loaded/s",
+            "segments",
+            "unsealed",
+            "MB",
+            "bytes/point",
+            "rollups",
+        ],
+        rows,
     )
     if not any(size.n_segments for size in sizes.values()):
         print("  nothing is sealed: these are the rows as they came")

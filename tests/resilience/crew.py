@@ -112,9 +112,10 @@ class Crew:
         with self._site.connect() as connection:
             row = connection.execute(
                 f"SELECT (SELECT n_stored FROM {self._schema}.latest WHERE device_id = %s)::int,"
-                f" (SELECT sum(n_readings) FROM {self._schema}.reading_hour"
-                " WHERE device_id = %s)::int".encode(),
-                [device_id, device_id],
+                f" (SELECT sum(n) FROM (SELECT n_readings AS n FROM {self._schema}.reading_hour"
+                f" WHERE device_id = %s UNION ALL SELECT u.n FROM {self._schema}.usage_delta,"
+                f" unnest(device_ids, n_readings) AS u(d, n) WHERE u.d = %s) used)::int".encode(),
+                [device_id] * 3,
             ).fetchone()
         assert row is not None
         return int(str(row[0])), int(str(row[1]))

@@ -1,4 +1,4 @@
-"""Runs a service that moves readings, in processes that may be killed.
+"""Runs services that move readings, in processes that may be killed.
 
 `python -m tests.resilience.sealing WORK SCHEMA` sets up Django once. At `loop` it forks a
 process that does the work over and over, and answers with its number; at `once` it does the work
@@ -78,10 +78,21 @@ def _work(work: str, schema: str) -> None:
     from django.utils import timezone
 
     from telemetry import services
+    from telemetry.models import ArchiveFile
+    from tenants import storage
     from tenants.context import factory_context
+    from tenants.models import FactoryLimits
 
-    with factory_context(schema):
-        getattr(services, work)(now=timezone.now())
+    with factory_context(schema) as factory:
+        if work == "compact":
+            services.compact(at=timezone.now())
+            return
+        # To the archive and back, so that there is always something to move.
+        storage.ensure_bucket()
+        FactoryLimits.objects.filter(factory=factory).update(archive_days=60)
+        services.archive(at=timezone.now())
+        for file in ArchiveFile.objects.all():
+            services.restore(device_id=file.device_id, t0=file.t0)
 
 
 if __name__ == "__main__":
