@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 MAX_TAGS = 12
 MAX_TAG_LENGTH = 32
-_TAG = re.compile(r"[\w][\w.:/-]*")
+# Latin letters with their accents, as the API's document says it too.
+PATTERN = r"^[0-9A-Za-zÀ-ž][0-9A-Za-zÀ-ž._:/-]*$"
 
 
 class BadTag(ValueError):
@@ -23,11 +24,11 @@ def normalised(tags: Iterable[str]) -> list[str]:
     Raises:
         BadTag: one is too long or holds what a tag may not, or there are too many.
     """
-    found = sorted({tag.strip().lower().removeprefix("#") for tag in tags} - {""})
+    found = sorted({tag.strip().lower() for tag in tags} - {""})
     for tag in found:
         if len(tag) > MAX_TAG_LENGTH:
             raise BadTag(f"The tag '{tag[:20]}...' has more than {MAX_TAG_LENGTH} characters.")
-        if not _TAG.fullmatch(tag):
+        if not re.fullmatch(PATTERN, tag):
             raise BadTag(f"The tag '{tag}' holds more than letters, digits and the signs - _ . : /")
     if len(found) > MAX_TAGS:
         raise BadTag(f"{len(found)} tags are too many: up to {MAX_TAGS} are kept.")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from telemetry.api import views
+from telemetry.api import insight, views
 
 app_name = "telemetry-api"
 urlpatterns = [
@@ -21,5 +21,8 @@ urlpatterns = [
     path("devices/<int:device_id>/series", views.Series.as_view(), name="series"),
     path("devices/<int:device_id>/latest", views.DeviceLatest.as_view(), name="device-latest"),
     path("devices/<int:device_id>/revisions", views.Revisions.as_view(), name="revisions"),
+    path("devices/<int:device_id>/counters", insight.Counters.as_view(), name="counters"),
+    path("devices/<int:device_id>/stream", insight.Stream.as_view(), name="stream"),
+    path("devices/<int:device_id>/quality", insight.Quality.as_view(), name="quality"),
     path("latest", views.Latest.as_view(), name="latest"),
 ]

@@ -32,7 +32,7 @@ def days_before(
 ) -> Earlier:
     """Buckets of an hour whose means are middle - step, middle, middle + step, in turn."""
     t = MIDNIGHT - n * DAY + np.arange(n * 24) * HOUR
-    mean = middle + step * (np.arange(len(t)) % 3 - 1)
+    mean = np.asarray(middle + step * (np.arange(len(t)) % 3 - 1), np.float64)
     low, high = mean - 1, mean + 1
     if still_buckets:
         mean[:still_buckets] = low[:still_buckets] = high[:still_buckets] = middle
