@@ -1,6 +1,6 @@
 from django.urls import path
 
-from telemetry.api import insight, views
+from telemetry.api import claims, insight, views
 
 app_name = "telemetry-api"
 urlpatterns = [
@@ -24,5 +24,8 @@ urlpatterns = [
     path("devices/<int:device_id>/counters", insight.Counters.as_view(), name="counters"),
     path("devices/<int:device_id>/stream", insight.Stream.as_view(), name="stream"),
     path("devices/<int:device_id>/quality", insight.Quality.as_view(), name="quality"),
+    path("claim-codes", claims.ClaimCodes.as_view(), name="claim-codes"),
+    path("claim-codes/<int:code_id>", claims.ClaimCodeDetail.as_view(), name="claim-code"),
+    path("claim", claims.Claim.as_view(), name="claim"),
     path("latest", views.Latest.as_view(), name="latest"),
 ]

@@ -1,5 +1,6 @@
 """What can happen on this floor, one use case a function."""
 
+from telemetry.services.claims import Claimed, claim_device
 from telemetry.services.devices import (
     DeviceRetired,
     NameTaken,
@@ -15,12 +16,14 @@ from telemetry.services.devices import (
 )
 
 __all__ = [
+    "Claimed",
     "DeviceRetired",
     "NameTaken",
     "NoSuchToken",
     "Origin",
     "RangeEmpty",
     "change_device",
+    "claim_device",
     "create_device",
     "describe_signal",
     "retire_device",
