@@ -1,10 +1,11 @@
 from django.urls import path
 
-from telemetry.api import claims, insight, views
+from telemetry.api import claims, imports, insight, views
 
 app_name = "telemetry-api"
 urlpatterns = [
     path("devices", views.Devices.as_view(), name="devices"),
+    path("devices/import", imports.DeviceImport.as_view(), name="device-import"),
     path("devices/<int:device_id>", views.DeviceDetail.as_view(), name="device"),
     path("devices/<int:device_id>/tokens", views.DeviceTokens.as_view(), name="device-tokens"),
     path(

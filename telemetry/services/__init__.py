@@ -14,10 +14,12 @@ from telemetry.services.devices import (
     revoke_token,
     rotate_token,
 )
+from telemetry.services.imports import Imported, import_devices, preview
 
 __all__ = [
     "Claimed",
     "DeviceRetired",
+    "Imported",
     "NameTaken",
     "NoSuchToken",
     "Origin",
@@ -26,6 +28,8 @@ __all__ = [
     "claim_device",
     "create_device",
     "describe_signal",
+    "import_devices",
+    "preview",
     "retire_device",
     "revoke_token",
     "rotate_token",
