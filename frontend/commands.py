@@ -54,6 +54,16 @@ def commands(
     return [found[2], found[0], found[1]] if made_up_first else found
 
 
+def claim_command(base_url: str, code: str, ca_file: Path | None) -> str:
+    """Return what a gateway sends to become a device by a claim code."""
+    lines = [f"curl {base_url}/api/v1/claim"]
+    if ca_file:
+        lines.append(f"  --cacert {shlex.quote(str(ca_file))}")
+    body = f'{{"code": "{code}", "name": "Gateway 1", "hardware_id": "its serial number"}}'
+    lines += ["  -H 'Content-Type: application/json'", f"  -d '{body}'"]
+    return " \\\n".join(lines)
+
+
 def _curl(url: str, key: str, ca_file: Path | None) -> str:
     lines = [f"curl {url}"]
     if ca_file:

@@ -1,5 +1,6 @@
 """Connecting a device: the machine it stands on, the device, and what it turns out to send."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,10 @@ class Wish:
     machine_id: UUID | None  # None: a new machine of this name
 
 
+class BadRange(ValueError):
+    """The limits typed for a signal make no range; the message says why."""
+
+
 @transaction.atomic
 def connect(*, wish: Wish, by: User) -> tuple[Device, str]:
     """Make the machine (if it is new) and its device, both or neither; return the key with it.
@@ -55,7 +60,11 @@ def connect(*, wish: Wish, by: User) -> tuple[Device, str]:
 
 @transaction.atomic
 def name_signals(*, signals: Sequence[Signal], posted: Mapping[str, str], by: User) -> int:
-    """Keep what was typed for each signal; return how many of them changed."""
+    """Keep what was typed for each signal; return how many of them changed.
+
+    Raises:
+        BadRange: a limit is no number, or the lower one is not below the upper; nothing is kept.
+    """
     n_changed = 0
     for signal in signals:
         label = posted.get(f"label-{signal.pk}", signal.label).strip()[:80] or signal.label
@@ -63,11 +72,34 @@ def name_signals(*, signals: Sequence[Signal], posted: Mapping[str, str], by: Us
         role = posted.get(f"role-{signal.pk}", signal.role)
         if role not in steps.ROLE_WORDS:
             role = signal.role
-        if (label, unit, role) == (signal.label, signal.unit, signal.role):
+        low = _limit(signal, posted.get(f"low-{signal.pk}"), signal.range_low)
+        high = _limit(signal, posted.get(f"high-{signal.pk}"), signal.range_high)
+        before = (signal.label, signal.unit, signal.role, signal.range_low, signal.range_high)
+        if (label, unit, role, low, high) == before:
             continue
-        telemetry_services.describe_signal(signal=signal, label=label, unit=unit, role=role, by=by)
+        try:
+            telemetry_services.describe_signal(
+                signal=signal, label=label, unit=unit, role=role, range_low=low, range_high=high,
+                by=by,
+            )  # fmt: skip
+        except telemetry_services.RangeEmpty:
+            raise BadRange(f"{signal.label}: the lower limit must lie below the upper.") from None
         n_changed += 1
     return n_changed
+
+
+def _limit(signal: Signal, typed: str | None, now: float | None) -> float | None:
+    if typed is None:
+        return now
+    if not typed.strip():
+        return None
+    try:
+        value = float(typed)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadRange(f"{signal.label}: the limit '{typed[:20]}' is no number.")
+    return value
 
 
 def arrived(device: Device, *, may_edit: bool, now: datetime) -> steps.Arrived:

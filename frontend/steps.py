@@ -53,6 +53,9 @@ class NameRow:
     role: str
     now: Value
     is_sure: bool
+    is_number: bool
+    low: str = ""
+    high: str = ""
 
     @property
     def role_words(self) -> str:
@@ -68,6 +71,7 @@ class Names:
     may_edit: bool
     rows: tuple[NameRow, ...]
     roles: tuple[tuple[str, str], ...] = field(default=ROLES)
+    with_ranges: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,10 +120,17 @@ def names_of(
             role=signal.role,
             now=values.get(signal.key.key),
             is_sure=guess(key=signal.key.key, kind=signal.key.kind).is_sure,
+            is_number=signal.key.kind == "n",
+            low=_limit(signal.range_low),
+            high=_limit(signal.range_high),
         )
         for signal in signals
     )
     return Names(device_id, reverse("frontend:signals-name", args=[device_id]), may_edit, rows)
+
+
+def _limit(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def receipt_words(

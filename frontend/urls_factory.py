@@ -2,6 +2,7 @@ from django.urls import path
 
 from frontend.views import (
     billing,
+    device_ways_in,
     devices,
     machines,
     notifications,
@@ -24,7 +25,14 @@ urlpatterns = [
     path("machines/<uuid:machine_id>/readings/", machines.machine_table, name="machine-table"),
     path("machines/<uuid:machine_id>/train/", machines.train, name="machine-train"),
     path("devices/", devices.device_list, name="devices"),
+    path("devices/codes/", device_ways_in.claim_codes, name="device-codes"),
+    path(
+        "devices/codes/<int:code_id>/", device_ways_in.claim_code_revoke, name="device-code-revoke"
+    ),
+    path("devices/import/", device_ways_in.device_import, name="device-import"),
     path("devices/<int:device_id>/", devices.device_detail, name="device"),
+    path("devices/<int:device_id>/change/", devices.device_change, name="device-change"),
+    path("devices/<int:device_id>/retire/", devices.device_retire, name="device-retire"),
     path("devices/<int:device_id>/keys/", devices.key_new, name="device-key-new"),
     path(
         "devices/<int:device_id>/keys/<int:credential_id>/",

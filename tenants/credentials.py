@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.db.models import Q
@@ -50,6 +51,25 @@ def issue_device_token(*, factory: Factory, device_id: int, name: str) -> str:
         device_id=device_id,
         name=name,
     )
+
+
+def issue_device_tokens(*, factory: Factory, names: Mapping[int, str]) -> dict[int, str]:
+    """Make a first token for each of many new devices and return them by device."""
+    tokens = {device_id: DEVICE_PREFIX + secrets.token_urlsafe(32) for device_id in names}
+    now = timezone.now()
+    Credential.objects.bulk_create(
+        Credential(
+            factory=factory,
+            kind=Credential.Kind.DEVICE,
+            device_id=device_id,
+            name=names[device_id],
+            digest=digest(token),
+            hint=token[:13],
+            changed_at=now,
+        )
+        for device_id, token in tokens.items()
+    )
+    return tokens
 
 
 def issue_api_key(*, factory: Factory, name: str) -> str:

@@ -1,5 +1,6 @@
 """What our middleware adds to a request, for those who read types."""
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from tenants.models import Credential, Factory, Membership, User
@@ -20,3 +21,15 @@ class PortalRequest(TenantRequest):
     factory: Factory
     membership: Membership
     user: User
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that a request came from, which the sender cannot choose.
+
+    Behind our proxy it is the last of X-Forwarded-For, which the proxy added; what stands before
+    it was sent by the client and is worth nothing.
+    """
+    if settings.SECURE_PROXY_SSL_HEADER is not None:
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        return forwarded.rpartition(",")[2].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))

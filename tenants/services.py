@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from tenants import audit, jobs, names, schema
+from tenants import audit, claims, jobs, names, schema
 from tenants.context import factory_context
 from tenants.models import (
     Domain,
@@ -196,6 +196,7 @@ def tidy(*, at: datetime) -> None:
     Session.objects.filter(expire_date__lt=at).delete()
     Job.objects.filter(state=Job.State.DONE, finished_at__lt=at - timedelta(days=30)).delete()
     OutgoingMail.objects.filter(created_at__lt=at - timedelta(days=30)).delete()
+    claims.forget_guesses(before=at - timedelta(days=1))
     dead = Job.objects.filter(
         Q(state=Job.State.DEAD) | Q(state=Job.State.FAILED), task="tenants.build_factory"
     ).values_list("kwargs__factory_id", flat=True)

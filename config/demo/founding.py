@@ -145,6 +145,7 @@ def found_plant(
                 ).pk
         staged = {machine.name: machines[machine.name] for machine in spec.machines}
         devices = found_devices(factory, entry, staged)
+        _sort_devices(spec)
     return Founded(factory, entry, owner, staged, devices)
 
 
@@ -186,6 +187,17 @@ def found_devices(
                 factory=factory, device_id=known[name], name=name
             )
     return known
+
+
+def _sort_devices(spec: FactorySpec) -> None:
+    """Group the devices by the gateway that they hang on, tagged with the kind of machine."""
+    machines = {machine.name: machine for machine in spec.machines}
+    for device in telemetry_selectors.devices():
+        machine = machines.get(device.name)
+        if machine is not None and not device.group:
+            tags = [machine.type.code, "control" if machine.type.speaks else "sensors-only"]
+            changes = {"group": machine.gateway.capitalize(), "tags": tags}
+            telemetry_services.change_device(device=device, changes=changes)
 
 
 def history_start(anchor: float, days: float) -> float:

@@ -68,8 +68,12 @@ def name_signals(request: PortalRequest, device_id: int) -> HttpResponse:
     """Take over the names, units and roles that people confirmed or corrected."""
     device = _device(device_id)
     signals = list(telemetry_selectors.signals_of([device.pk]))
-    connecting.name_signals(signals=signals, posted=request.POST, by=request.user)
-    messages.success(request, f"The names of {device.name} are kept. Old readings follow.")
+    try:
+        connecting.name_signals(signals=signals, posted=request.POST, by=request.user)
+    except connecting.BadRange as refusal:
+        messages.error(request, f"Nothing was kept. {refusal}")
+    else:
+        messages.success(request, f"The names of {device.name} are kept. Old readings follow.")
     target = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts=None):
         target = reverse("frontend:device", args=[device.pk])

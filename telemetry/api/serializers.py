@@ -6,7 +6,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from production.models import Machine
+from telemetry import selectors
 from telemetry.models import Device, Signal
+from telemetry.tags import MAX_TAG_LENGTH, MAX_TAGS, PATTERN
 from tenants.models import Credential
 
 
@@ -14,7 +16,13 @@ from tenants.models import Credential
     examples=[
         OpenApiExample(
             "A control on the first mill",
-            value={"name": "Mill 1", "machine": None, "note": "Behind the cabinet"},
+            value={
+                "name": "Mill 1",
+                "machine": None,
+                "group": "Hall 2",
+                "tags": ["spindle", "line-a"],
+                "note": "Behind the cabinet",
+            },
             request_only=True,
         )
     ]
@@ -25,13 +33,40 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     machine = serializers.PrimaryKeyRelatedField(
         queryset=Machine.objects.all(), allow_null=True, required=False
     )
+    tags = serializers.ListField(
+        child=serializers.RegexField(PATTERN, max_length=MAX_TAG_LENGTH, trim_whitespace=False),
+        max_length=MAX_TAGS,
+        required=False,
+        help_text="Kept in lower case, sorted, each once.",
+    )
+    state = serializers.ChoiceField(choices=selectors.DeviceState.choices, read_only=True)
+    last_seen_at = serializers.DateTimeField(source="heard_at", read_only=True, allow_null=True)
+    clock_offset_s = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="How far its clock is ahead (+) of ours."
+    )
 
     class Meta:
         model = Device
-        fields = ("id", "name", "machine", "note", "created_at", "retired_at")
-        read_only_fields = ("id", "created_at", "retired_at")
+        fields = (
+            "id", "name", "machine", "group", "tags", "note", "state", "last_seen_at",
+            "clock_offset_s", "origin", "hardware_id", "created_at", "retired_at",
+        )  # fmt: skip
+        read_only_fields = ("id", "origin", "hardware_id", "created_at", "retired_at")
         # A taken name is a conflict, found by the service.
         extra_kwargs: ClassVar[dict[str, Any]] = {"name": {"validators": []}}
+
+
+class FleetQuerySerializer(serializers.Serializer[Any]):
+    """Which devices are listed."""
+
+    q = serializers.CharField(required=False, max_length=80, default="", allow_blank=True)
+    group = serializers.CharField(required=False, max_length=60, default="", allow_blank=True)
+    tag = serializers.CharField(
+        required=False, max_length=MAX_TAG_LENGTH, default="", allow_blank=True
+    )
+    state = serializers.ChoiceField(
+        choices=selectors.FILTERS, required=False, default="", allow_blank=True
+    )
 
 
 class NewDeviceSerializer(DeviceSerializer):
@@ -61,7 +96,14 @@ class NewTokenSerializer(serializers.Serializer[dict[str, str]]):
     examples=[
         OpenApiExample(
             "A vibration sensor gets its name and unit",
-            value={"label": "Vibration", "unit": "mm/s", "role": "", "scale": 1.0},
+            value={
+                "label": "Vibration",
+                "unit": "mm/s",
+                "role": "",
+                "scale": 1.0,
+                "range_low": 0.0,
+                "range_high": 50.0,
+            },
             request_only=True,
         )
     ]
@@ -77,7 +119,10 @@ class SignalSerializer(serializers.ModelSerializer[Signal]):
 
     class Meta:
         model = Signal
-        fields = ("id", "key", "kind", "label", "unit", "role", "scale", "first_seen_at")
+        fields = (
+            "id", "key", "kind", "label", "unit", "role", "scale", "range_low", "range_high",
+            "first_seen_at",
+        )  # fmt: skip
         read_only_fields = ("id", "first_seen_at")
 
 

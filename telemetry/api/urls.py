@@ -1,10 +1,11 @@
 from django.urls import path
 
-from telemetry.api import views
+from telemetry.api import claims, imports, insight, views
 
 app_name = "telemetry-api"
 urlpatterns = [
     path("devices", views.Devices.as_view(), name="devices"),
+    path("devices/import", imports.DeviceImport.as_view(), name="device-import"),
     path("devices/<int:device_id>", views.DeviceDetail.as_view(), name="device"),
     path("devices/<int:device_id>/tokens", views.DeviceTokens.as_view(), name="device-tokens"),
     path(
@@ -21,5 +22,11 @@ urlpatterns = [
     path("devices/<int:device_id>/series", views.Series.as_view(), name="series"),
     path("devices/<int:device_id>/latest", views.DeviceLatest.as_view(), name="device-latest"),
     path("devices/<int:device_id>/revisions", views.Revisions.as_view(), name="revisions"),
+    path("devices/<int:device_id>/counters", insight.Counters.as_view(), name="counters"),
+    path("devices/<int:device_id>/stream", insight.Stream.as_view(), name="stream"),
+    path("devices/<int:device_id>/quality", insight.Quality.as_view(), name="quality"),
+    path("claim-codes", claims.ClaimCodes.as_view(), name="claim-codes"),
+    path("claim-codes/<int:code_id>", claims.ClaimCodeDetail.as_view(), name="claim-code"),
+    path("claim", claims.Claim.as_view(), name="claim"),
     path("latest", views.Latest.as_view(), name="latest"),
 ]

@@ -26,29 +26,58 @@ READ_AND_MANAGE = {
     "PATCH": "telemetry.manage_devices",
     "DELETE": "telemetry.manage_devices",
 }
+FLEET_PARAMETERS = [
+    OpenApiParameter("q", str, description="Part of the name, machine or hardware id."),
+    OpenApiParameter("group", str, description="The group, as it is written."),
+    OpenApiParameter("tag", str, description="One of the tags."),
+    OpenApiParameter(
+        "state",
+        str,
+        enum=selectors.FILTERS,
+        description="live: heard within 5 min; silent: not; never: nothing came yet; clock_off: "
+        "its clock is over 60 s off; retired.",
+    ),
+]
 _CONFLICT = OpenApiResponse(ErrorSerializer, description="It contradicts what is stored.")
 
 
-def _person(request: Request) -> User | None:
+def person(request: Request) -> User | None:
     """Who acts, for the audit log; None for an API key."""
     return request.user if isinstance(request.user, User) else None
 
 
-def _device(device_id: int) -> Device:
+def find_device(device_id: int) -> Device:
     try:
         return selectors.device(device_id)
     except Device.DoesNotExist:
         raise Http404 from None
 
 
+def device_with_health(device_id: int) -> Device:
+    try:
+        return selectors.fleet_device(device_id, at=timezone.now())
+    except Device.DoesNotExist:
+        raise Http404 from None
+
+
 class Devices(generics.ListCreateAPIView[Device]):
-    """Devices by name, those that are retired left out."""
+    """The devices of a factory."""
 
     required_permission = READ_AND_MANAGE
     serializer_class = serializers.DeviceSerializer
 
     def get_queryset(self) -> QuerySet[Device]:
-        return selectors.devices()
+        if getattr(self, "swagger_fake_view", False):
+            return Device.objects.none()
+        asked = serializers.FleetQuerySerializer(data=self.request.query_params)
+        asked.is_valid(raise_exception=True)
+        query = selectors.FleetQuery(**asked.validated_data)
+        return selectors.fleet(at=timezone.now(), query=query)
+
+    @extend_schema(parameters=FLEET_PARAMETERS)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """List devices by name; those that are retired only where `state` asks for them."""
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(responses={201: serializers.NewDeviceSerializer, 409: _CONFLICT})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -61,11 +90,14 @@ class Devices(generics.ListCreateAPIView[Device]):
                 name=sent.validated_data["name"],
                 machine_id=machine.pk if machine else None,
                 note=sent.validated_data.get("note", ""),
-                by=_person(request),
+                group=sent.validated_data.get("group", ""),
+                tags=sent.validated_data.get("tags", ()),
+                by=person(request),
             )
         except services.NameTaken as error:
             raise Conflict("Another device has this name.", code="name_taken") from error
-        body = {**serializers.DeviceSerializer(device).data, "token": token}
+        shown = serializers.DeviceSerializer(device_with_health(device.pk))
+        body = {**shown.data, "token": token}
         return Response(body, status=status.HTTP_201_CREATED)
 
 
@@ -77,7 +109,7 @@ class DeviceDetail(generics.RetrieveUpdateDestroyAPIView[Device]):
     http_method_names = ["get", "patch", "delete", "head", "options"]
 
     def get_object(self) -> Device:
-        return _device(self.kwargs["device_id"])
+        return device_with_health(self.kwargs["device_id"])
 
     def perform_update(self, serializer: BaseSerializer[Device]) -> None:
         assert serializer.instance is not None
@@ -85,7 +117,7 @@ class DeviceDetail(generics.RetrieveUpdateDestroyAPIView[Device]):
             services.change_device(
                 device=serializer.instance,
                 changes=dict(serializer.validated_data),
-                by=_person(self.request),
+                by=person(self.request),
             )
         except services.NameTaken as error:
             raise Conflict("Another device has this name.", code="name_taken") from error
@@ -93,7 +125,7 @@ class DeviceDetail(generics.RetrieveUpdateDestroyAPIView[Device]):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Retire the device: its tokens die within 5 s, its readings stay."""
-        services.retire_device(device=self.get_object(), at=timezone.now(), by=_person(request))
+        services.retire_device(device=self.get_object(), at=timezone.now(), by=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -104,7 +136,7 @@ class DeviceTokens(APIView):
 
     @extend_schema(responses=serializers.TokenSerializer(many=True))
     def get(self, request: Request, device_id: int) -> Response:
-        device = _device(device_id)
+        device = find_device(device_id)
         rows = Credential.objects.filter(factory=current_factory(), device_id=device.pk)
         return Response(serializers.TokenSerializer(rows.order_by("-id"), many=True).data)
 
@@ -112,7 +144,7 @@ class DeviceTokens(APIView):
     def post(self, request: Request, device_id: int) -> Response:
         """Make a second token; the first stays valid until it is revoked."""
         try:
-            token = services.rotate_token(device=_device(device_id), by=_person(request))
+            token = services.rotate_token(device=find_device(device_id), by=person(request))
         except credentials.TooManyTokens as error:
             raise Conflict(
                 "Two tokens are valid already: revoke one first.", code="too_many_tokens"
@@ -134,7 +166,7 @@ class DeviceToken(APIView):
             Credential,
             pk=credential_id,
             factory=current_factory(),
-            device_id=_device(device_id).pk,
+            device_id=find_device(device_id).pk,
         )
         return Response(serializers.TokenSerializer(row).data)
 
@@ -143,7 +175,7 @@ class DeviceToken(APIView):
         """Revoke the token; it is refused everywhere within 5 s."""
         try:
             services.revoke_token(
-                device=_device(device_id), credential_id=credential_id, by=_person(request)
+                device=find_device(device_id), credential_id=credential_id, by=person(request)
             )
         except services.NoSuchToken:
             raise Http404 from None
@@ -159,11 +191,11 @@ class Signals(generics.ListAPIView[Signal]):
     def get_queryset(self) -> QuerySet[Signal]:
         if getattr(self, "swagger_fake_view", False):
             return Signal.objects.none()
-        return selectors.signals_of([_device(self.kwargs["device_id"]).pk])
+        return selectors.signals_of([find_device(self.kwargs["device_id"]).pk])
 
 
 class SignalDetail(generics.RetrieveUpdateAPIView[Signal]):
-    """One signal; its label, unit, role and scale can be corrected, older readings follow."""
+    """One signal; label, unit, role, scale and range can be corrected, older readings follow."""
 
     required_permission = READ_AND_MANAGE
     serializer_class = serializers.SignalSerializer
@@ -179,9 +211,14 @@ class SignalDetail(generics.RetrieveUpdateAPIView[Signal]):
 
     def perform_update(self, serializer: BaseSerializer[Signal]) -> None:
         assert serializer.instance is not None
-        services.describe_signal(
-            signal=serializer.instance, by=_person(self.request), **serializer.validated_data
-        )
+        try:
+            services.describe_signal(
+                signal=serializer.instance, by=person(self.request), **serializer.validated_data
+            )
+        except services.RangeEmpty as error:
+            raise Conflict(
+                "The lower limit must lie below the upper one.", code="range_empty"
+            ) from error
 
 
 class Series(APIView):
@@ -218,7 +255,7 @@ class Series(APIView):
     )  # fmt: skip
     def get(self, request: Request, device_id: int) -> Response:
         """Min, average, max and count per bucket; gaps are absent buckets, never filled in."""
-        device = _device(device_id)
+        device = find_device(device_id)
         query = {name: request.query_params[name] for name in request.query_params}
         asked = serializers.SeriesQuerySerializer(
             data={**query, "key": request.query_params.getlist("key")}
@@ -253,7 +290,7 @@ class DeviceLatest(APIView):
 
     @extend_schema(responses=serializers.LatestSerializer)
     def get(self, request: Request, device_id: int) -> Response:
-        device = _device(device_id)
+        device = find_device(device_id)
         found = selectors.latest_values([device.pk]).get(device.pk)
         if found is None:
             raise Http404
@@ -273,7 +310,7 @@ class Revisions(APIView):
         responses=serializers.RevisionSerializer(many=True),
     )
     def get(self, request: Request, device_id: int) -> Response:
-        device = _device(device_id)
+        device = find_device(device_id)
         asked = serializers.RangeSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         return Response(selectors.revisions(device_id=device.pk, **asked.validated_data))

@@ -5,9 +5,16 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from telemetry.tags import MAX_TAG_LENGTH
+
 
 class Device(models.Model):
     """Something that sends readings with a token of its own: a control, a sensor, a gateway."""
+
+    class Origin(models.TextChoices):
+        PERSON = "person", "Connected by a person"
+        IMPORT = "import", "Imported from a list"
+        CLAIM = "claim", "Claimed with a code"
 
     name = models.CharField(max_length=120, unique=True)
     machine = models.ForeignKey(
@@ -18,6 +25,17 @@ class Device(models.Model):
         related_name="devices",
     )
     note = models.TextField(blank=True, default="")
+    # A name rather than a row of its own: a group is its devices and holds nothing else.
+    group = models.CharField(max_length=60, blank=True, default="", db_default="")
+    tags = ArrayField(
+        models.CharField(max_length=MAX_TAG_LENGTH), blank=True, default=list, db_default=[]
+    )
+    origin = models.CharField(
+        max_length=6, choices=Origin.choices, default=Origin.PERSON, db_default=Origin.PERSON
+    )
+    # What a claiming gateway said of itself, and which code it used (its first characters).
+    hardware_id = models.CharField(max_length=120, blank=True, default="", db_default="")
+    claim_hint = models.CharField(max_length=12, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
@@ -89,11 +107,20 @@ class Signal(models.Model):
     role = models.CharField(max_length=8, choices=Role.choices, blank=True, default="")
     # Shown value = stored value * scale.
     scale = models.FloatField(default=1.0)
+    # Between which shown values a reading can be true; absent: no limit is declared.
+    range_low = models.FloatField(null=True, blank=True)
+    range_high = models.FloatField(null=True, blank=True)
     first_seen_at = models.DateTimeField()
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["device", "key"], name="signal_is_unique"),
+            models.CheckConstraint(
+                condition=models.Q(range_low=None)
+                | models.Q(range_high=None)
+                | models.Q(range_low__lt=models.F("range_high")),
+                name="signal_range_is_not_empty",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,20 @@ The only way to the reading tables: what is hot today and sealed tomorrow is uni
 from telemetry.selectors.attributes import attributes_of
 from telemetry.selectors.devices import device, devices, devices_of, signal, signals_of
 from telemetry.selectors.dictionary import Value
+from telemetry.selectors.fleet import (
+    CLOCK_OFF,
+    FILTERS,
+    DeviceState,
+    FleetQuery,
+    Health,
+    fleet,
+    fleet_device,
+    groups,
+    health,
+    n_by_state,
+    readings_per_min,
+    tags,
+)
 from telemetry.selectors.history import (
     MAX_BUCKETS,
     KeySeries,
@@ -16,28 +30,50 @@ from telemetry.selectors.history import (
     series,
 )
 from telemetry.selectors.latest import LatestReading, latest_values
-from telemetry.selectors.refusals import refused_requests_of
+from telemetry.selectors.quality import DeviceQuality, SignalQuality, device_quality
+from telemetry.selectors.refusals import refusal_counts, refused_readings, refused_requests_of
+from telemetry.selectors.stream import StreamItem, readings_last_minute, stream
 from telemetry.selectors.usage import HourOfUse, usage_by_hour, usage_changed_since
 
 __all__ = [
+    "CLOCK_OFF",
+    "FILTERS",
     "MAX_BUCKETS",
+    "DeviceQuality",
+    "DeviceState",
+    "FleetQuery",
+    "Health",
     "HourOfUse",
     "KeySeries",
     "LatestReading",
     "RawResult",
     "SeriesResult",
+    "SignalQuality",
+    "StreamItem",
     "Value",
     "attributes_of",
     "device",
+    "device_quality",
     "devices",
     "devices_of",
+    "fleet",
+    "fleet_device",
+    "groups",
+    "health",
     "latest_values",
+    "n_by_state",
     "raw",
+    "readings_last_minute",
+    "readings_per_min",
+    "refusal_counts",
+    "refused_readings",
     "refused_requests_of",
     "revisions",
     "series",
     "signal",
     "signals_of",
+    "stream",
+    "tags",
     "usage_by_hour",
     "usage_changed_since",
 ]

@@ -7,11 +7,14 @@ from telemetry.services.archiving import (
     restore,
     sweep_archive,
 )
+from telemetry.services.claims import Claimed, claim_device
 from telemetry.services.compaction import Compacted, compact, waits_for_compaction
 from telemetry.services.devices import (
     DeviceRetired,
     NameTaken,
     NoSuchToken,
+    Origin,
+    RangeEmpty,
     change_device,
     create_device,
     describe_signal,
@@ -25,19 +28,28 @@ from telemetry.services.usage import fold_usage
 
 __all__ = [
     "Archived",
+    "Claimed",
     "Compacted",
     "DeviceRetired",
     "Expired",
+    "Imported",
     "NameTaken",
     "NoArchiveFile",
     "NoSuchToken",
+    "Origin",
+    "RangeEmpty",
+    "__all__ = [",
     "archive",
     "change_device",
+    "claim_device",
     "compact",
     "create_device",
     "describe_signal",
     "expire",
     "fold_usage",
+    "from telemetry.services.imports import Imported, import_devices, preview",
+    "import_devices",
+    "preview",
     "rebuild_rollups",
     "restore",
     "retire_device",

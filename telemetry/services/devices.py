@@ -1,13 +1,16 @@
 """What can happen to devices and to the names of their signals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from types import EllipsisType
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from telemetry.models import Device, Signal
+from telemetry.tags import normalised
 from tenants import audit, credentials
 from tenants.context import current_factory
 from tenants.models import Credential, User
@@ -25,18 +28,46 @@ class DeviceRetired(Exception):
     """The device no longer takes part."""
 
 
+class RangeEmpty(Exception):
+    """The lower limit of a signal is not below the upper one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a device came from, and what it said of itself when it came."""
+
+    kind: str = Device.Origin.PERSON
+    hardware_id: str = ""
+    claim_hint: str = ""
+
+
+BY_PERSON = Origin()
+
+
 @transaction.atomic
 def create_device(
-    *, name: str, machine_id: UUID | None = None, note: str = "", by: User | None = None
+    *,
+    name: str,
+    machine_id: UUID | None = None,
+    note: str = "",
+    group: str = "",
+    tags: Iterable[str] = (),
+    origin: Origin = BY_PERSON,
+    by: User | None = None,
 ) -> tuple[Device, str]:
     """Make a device and return it with its token, which is shown only now.
 
     Raises:
         NameTaken: the factory has a device of this name.
+        telemetry.tags.BadTag: a tag is none.
     """
+    kept_tags = normalised(tags)
     try:
         with transaction.atomic():
-            device = Device.objects.create(name=name, machine_id=machine_id, note=note)
+            device = Device.objects.create(
+                name=name, machine_id=machine_id, note=note, group=group.strip(), tags=kept_tags,
+                origin=origin.kind, hardware_id=origin.hardware_id, claim_hint=origin.claim_hint,
+            )  # fmt: skip
     except IntegrityError as error:
         # Never by the constraint's name: look whether it is the name that is taken.
         if Device.objects.filter(name=name).exists():
@@ -45,17 +76,26 @@ def create_device(
     token = credentials.issue_device_token(
         factory=current_factory(), device_id=device.pk, name=name
     )
-    _record("device.created", device, by, {"machine_id": str(machine_id or "")})
+    detail = {"machine_id": str(machine_id or ""), "origin": origin.kind}
+    if origin.kind == Device.Origin.CLAIM:
+        detail |= {"code": origin.claim_hint, "hardware_id": origin.hardware_id}
+    _record("device.created", device, by, detail)
     return device, token
 
 
 @transaction.atomic
 def change_device(*, device: Device, changes: Mapping[str, Any], by: User | None = None) -> Device:
-    """Change name, note or machine of a device.
+    """Change name, note, machine, group or tags of a device.
 
     Raises:
         NameTaken: another device of the factory has this name.
+        telemetry.tags.BadTag: a tag is none.
     """
+    changes = dict(changes)
+    if "tags" in changes:
+        changes["tags"] = normalised(changes["tags"])
+    if "group" in changes:
+        changes["group"] = changes["group"].strip()
     name = changes.get("name", device.name)
     if Device.objects.filter(name=name).exclude(pk=device.pk).exists():
         raise NameTaken(name)
@@ -116,14 +156,27 @@ def describe_signal(
     unit: str | None = None,
     role: str | None = None,
     scale: float | None = None,
+    range_low: float | EllipsisType | None = ...,
+    range_high: float | EllipsisType | None = ...,
     by: User | None = None,
 ) -> Signal:
-    """Correct what a signal is called and what it tells; readings of the past follow."""
-    changes = {
-        name: value
-        for name, value in (("label", label), ("unit", unit), ("role", role), ("scale", scale))
-        if value is not None
+    """Correct what a signal is called and what it tells; readings of the past follow.
+
+    `range_low` and `range_high` are taken away by None and left as they are by default.
+
+    Raises:
+        RangeEmpty: the lower limit is not below the upper one.
+    """
+    named = {"label": label, "unit": unit, "role": role, "scale": scale}
+    limits = {"range_low": range_low, "range_high": range_high}
+    changes: dict[str, Any] = {
+        **{name: value for name, value in named.items() if value is not None},
+        **{name: value for name, value in limits.items() if value is not ...},
     }
+    low = changes.get("range_low", signal.range_low)
+    high = changes.get("range_high", signal.range_high)
+    if low is not None and high is not None and low >= high:
+        raise RangeEmpty
     for name, value in changes.items():
         setattr(signal, name, value)
     signal.save(update_fields=list(changes))

@@ -2,6 +2,7 @@
 
 from tenants.models.access import Credential, FactoryLimits, Ticket
 from tenants.models.audit import AuditEntry
+from tenants.models.claims import ClaimCode, ClaimGuesses
 from tenants.models.factory import Domain, Factory
 from tenants.models.jobs import Job
 from tenants.models.mail import OutgoingMail
@@ -16,6 +17,8 @@ from tenants.models.people import Invitation, Membership, Role, User
 
 __all__ = [
     "AuditEntry",
+    "ClaimCode",
+    "ClaimGuesses",
     "Credential",
     "Delivery",
     "Domain",

@@ -9,6 +9,7 @@ from config.demo.diary import FactoryEntry
 from config.demo.machines import ACME
 from config.demo.simulator import simulate
 from production import selectors as production_selectors
+from telemetry import selectors as telemetry_selectors
 from tenants import credentials
 from tenants.context import factory_context
 from tenants.models import Credential, Factory, Role, User
@@ -38,6 +39,16 @@ def test_each_machine_has_one_device_with_a_token_that_is_known(founded, acme):
     assert set(stands.machines) == set(entry.tokens) == {m.name for m in ACME.machines}
     digests = {credentials.digest(token) for token in entry.tokens.values()}
     assert Credential.objects.filter(factory=acme, digest__in=digests).count() == len(ACME.machines)
+
+
+def test_devices_are_grouped_by_gateway_and_tagged_by_kind(founded, acme):
+    founded(_entry())
+
+    with factory_context(acme):
+        devices = {device.name: device for device in telemetry_selectors.devices()}
+    mill, compressor = devices["Mill 1"], devices["Compressor 1"]
+    assert (mill.group, mill.tags) == ("Milling", ["control", "mill"])
+    assert (compressor.group, compressor.tags) == ("Utilities", ["compressor", "sensors-only"])
 
 
 def test_founding_again_finds_everything(founded):

@@ -19,6 +19,8 @@ PAGES = {
     "/": (),
     "/machines/": (),
     "/devices/": (),
+    "/devices/codes/": ("operator", "viewer"),
+    "/devices/import/": ("operator", "viewer"),
     "/settings/": (),
     "/start/": ("operator", "viewer"),
     "/notifications/": (),

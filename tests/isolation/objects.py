@@ -15,7 +15,7 @@ from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
 from telemetry.models import Device, Latest, Signal, SignalKey
-from tenants import credentials
+from tenants import claims, credentials
 from tenants.models import Credential, Factory, Membership, Notification
 from tenants.notifications import endpoints, notify
 
@@ -70,6 +70,10 @@ def credential_id(factory: Factory) -> int:
     return Credential.objects.filter(factory=factory, kind="device").latest("pk").pk
 
 
+def code_id(factory: Factory) -> int:
+    return claims.make(factory=factory, at=timezone.now(), by=None)[0].pk
+
+
 def machine_type_id(factory: Factory) -> str:
     return str(selectors.machine(UUID(machine_id(factory))).machine_type_id)
 
@@ -112,6 +116,7 @@ def notification_id(factory: Factory) -> UUID:
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "api_key_id": api_key_id,
+    "code_id": code_id,
     "credential_id": credential_id,
     "delivery_id": delivery_id,
     "device_id": device_id,

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from telemetry import services
@@ -13,23 +12,6 @@ from tenants.credentials import digest
 from tenants.models import AuditEntry, Credential
 
 NOON = datetime(2026, 11, 17, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def api(api_key):
-    """Calls the API of acme with its key."""
-
-    def call(method: str, path: str, data=None, *, key: str = api_key):
-        return getattr(Client(), method)(
-            f"/api/v1/{path}",
-            data,
-            content_type="application/json",
-            secure=True,
-            HTTP_HOST="localhost:8443",
-            HTTP_AUTHORIZATION=f"Bearer {key}",
-        )
-
-    return call
 
 
 @pytest.fixture
