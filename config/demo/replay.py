@@ -29,6 +29,7 @@ from mlops.maintenance.run_to_failure import RunToFailure
 from production import selectors as production_selectors
 from production import services as production_services
 from telemetry import selectors as telemetry_selectors
+from telemetry.times import EPOCH
 from tenants.context import factory_context
 from tenants.models import Factory, User
 
@@ -225,17 +226,25 @@ def _looked_up(rows: Mapping[int, Row]) -> Callable[[IntArray], list[Row]]:
 
 
 def _counted(unit_names: set[str]) -> tuple[int, int]:
-    """Count rows, and distinct (device, time) pairs, of some machines' devices."""
+    """Count stored readings, and distinct (device, time) pairs, of some machines' devices."""
     devices = telemetry_selectors.devices().filter(machine__name__in=unit_names)
     ids = list(devices.values_list("pk", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(DISTINCT (device_id, ts)) FROM reading_hot"
-            " WHERE device_id = ANY(%s)",
-            [ids],
+            "SELECT (SELECT count(*) FROM reading_hot WHERE device_id = ANY(%s))"
+            " + (SELECT coalesce(sum(n), 0) FROM segment WHERE device_id = ANY(%s))",
+            [ids, ids],
         )
-        n_rows, n_distinct = cursor.fetchone() or (0, 0)
-    return int(n_rows), int(n_distinct)
+        (n_rows,) = cursor.fetchone() or (0,)
+    keys: dict[int, list[str]] = {}
+    for signal in telemetry_selectors.signals_of(ids):
+        keys.setdefault(signal.device_id, []).append(signal.key.key)
+    ends_at = timezone.now() + timedelta(days=1)
+    n_distinct = sum(
+        len(telemetry_selectors.raw(device_id=i, keys=some, start=EPOCH, end=ends_at).times)
+        for i, some in keys.items()
+    )
+    return int(n_rows), n_distinct
 
 
 def run(data: RunToFailure, *, diary: Diary, report: Report, ca_file: Path) -> None:

@@ -20,7 +20,8 @@ from django.db.models import (
     When,
 )
 
-from telemetry.models import Device, Latest, ReadingHour
+from telemetry.models import Device, Latest
+from telemetry.selectors.usage import usage_by_hour
 
 SILENT_AFTER = timedelta(minutes=5)
 CLOCK_OFF_S = 60.0
@@ -130,12 +131,9 @@ def readings_per_min(device_ids: Iterable[int], *, at: datetime) -> dict[int, fl
     this_hour = at.replace(minute=0, second=0, microsecond=0)
     left = 1 - (at - this_hour) / HOUR
     rates: dict[int, float] = {}
-    rows = ReadingHour.objects.filter(
-        device_id__in=list(device_ids), hour__in=[this_hour, this_hour - HOUR]
-    ).values_list("device_id", "hour", "n_readings")
-    for device_id, hour, n in rows:
-        share = 1.0 if hour == this_hour else left
-        rates[device_id] = rates.get(device_id, 0.0) + n * share / 60
+    for row in usage_by_hour(start=this_hour - HOUR, end=this_hour + HOUR, device_ids=device_ids):
+        share = 1.0 if row.hour == this_hour else left
+        rates[row.device_id] = rates.get(row.device_id, 0.0) + row.n_readings * share / 60
     return rates
 
 

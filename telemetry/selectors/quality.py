@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, tzinfo
 import numpy as np
 
 from telemetry import quality
-from telemetry.models import ReadingHour, Signal
+from telemetry.models import Signal
 from telemetry.quality import Earlier, Nature, Quality, Window, worst_first
 from telemetry.selectors.devices import signals_of
 from telemetry.selectors.history import raw, series
+from telemetry.selectors.usage import usage_by_hour
 
 DAY = timedelta(days=1)
 EARLIER_DAYS = 7
@@ -59,11 +60,9 @@ def device_quality(
 
 def _affordable_hours(device_id: int, at: datetime, hours: int) -> int:
     """Return how many of the last hours hold at most MAX_READINGS, by the hourly counts."""
-    rows = ReadingHour.objects.filter(
-        device_id=device_id, hour__gt=at - timedelta(hours=hours + 1), hour__lte=at
-    ).order_by("-hour")
+    used = usage_by_hour(start=at - timedelta(hours=hours + 1), end=at, device_ids=[device_id])
     total = 0
-    for hour, n in rows.values_list("hour", "n_readings"):
+    for hour, n in ((row.hour, row.n_readings) for row in reversed(used)):
         total += n
         if total > MAX_READINGS:
             return max(1, int((at - hour) / timedelta(hours=1)))

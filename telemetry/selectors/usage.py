@@ -1,5 +1,6 @@
 """How much was stored: what billing pulls."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,9 +35,16 @@ _USAGE = """
 """
 
 
-def usage_by_hour(*, start: datetime, end: datetime) -> list[HourOfUse]:
-    """Return what was stored for the hours in [start, end), per device."""
-    return _usage(f"{_USAGE} WHERE f.hour >= %s AND f.hour < %s", [start, end])
+def usage_by_hour(
+    *, start: datetime, end: datetime, device_ids: Iterable[int] | None = None
+) -> list[HourOfUse]:
+    """Return what was stored for the hours in [start, end), per device: of some, or of all."""
+    of_some = ""
+    values: list[Any] = [start, end]
+    if device_ids is not None:
+        of_some = " AND f.device_id = ANY(%s)"
+        values.append(list(device_ids))
+    return _usage(f"{_USAGE} WHERE f.hour >= %s AND f.hour < %s{of_some}", values)
 
 
 def usage_changed_since(at: datetime) -> list[HourOfUse]:

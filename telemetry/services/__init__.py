@@ -22,6 +22,7 @@ from telemetry.services.devices import (
     revoke_token,
     rotate_token,
 )
+from telemetry.services.imports import Imported, import_devices, preview
 from telemetry.services.retention import Expired, expire
 from telemetry.services.rollups import rebuild_rollups
 from telemetry.services.usage import fold_usage
@@ -38,7 +39,6 @@ __all__ = [
     "NoSuchToken",
     "Origin",
     "RangeEmpty",
-    "__all__ = [",
     "archive",
     "change_device",
     "claim_device",
@@ -47,7 +47,6 @@ __all__ = [
     "describe_signal",
     "expire",
     "fold_usage",
-    "from telemetry.services.imports import Imported, import_devices, preview",
     "import_devices",
     "preview",
     "rebuild_rollups",

@@ -56,7 +56,7 @@ def hot_images(device_id: int, *, end: datetime) -> Images:
 def hot_parts(images: Images, key_ids: dict[int, KeyIds]) -> list[Part]:
     """Read copied hot rows."""
     return [
-        Part(keyset_id, *columns.parse(image, n_keys=len(key_ids[keyset_id])))
+        Part(keyset_id, *columns.rows(image, n_keys=len(key_ids[keyset_id])))
         for keyset_id, image in images.items()
     ]
 
