@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenants', '0002_audit_is_append_only'),
+        ("tenants", "0002_audit_is_append_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='factorylimits',
-            name='device_readings_per_s',
+            model_name="factorylimits",
+            name="device_readings_per_s",
             field=models.IntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='factorylimits',
-            name='token_in_path_allowed',
+            model_name="factorylimits",
+            name="token_in_path_allowed",
             field=models.BooleanField(db_default=True, default=True),
         ),
     ]
