@@ -10,6 +10,7 @@ application of its own. What happens to a request, in order:
     columnar    the same in columns
     lineprotocol  InfluxDB's lines to readings
     salvaging   the same item by item, when something is wrong; says what, in words
+    splitting   where items begin and end, however broken they are
     credentials which device a token belongs to, known to be valid within 4 s
     rates       readings a second, counted for all processes together
     clocks      how far a device's clock is off

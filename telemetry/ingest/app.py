@@ -153,22 +153,8 @@ class IngestApp:
         device = await self._credentials.device_for(
             authorization=dialect.authorization(request.authorization), host=request.host
         )
-        if dialect.is_token_in_path and not device.factory.limits.token_in_path_allowed:
-            raise RequestRefused(
-                401,
-                "token_in_path",
-                "This factory takes no tokens in paths: send them in a header.",
-            )
         scope[_DEVICE] = device
-        request.check_body()
-        if device.factory.limits.ingest_blocked:
-            raise too_fast(
-                "The factory takes no readings at the moment; its owner sees why under "
-                "Usage and bill.",
-                retry_after_s=300,
-            )
-        # Before the body is read: what cannot be stored need not be received.
-        self._writer.check_room(device.factory)
+        self._check_before_reading(dialect, request, device)
         body = await self._body_clock.read(receive, max_bytes=limits.MAX_BODY_BYTES)
         if request.encoding == b"gzip":
             body = gunzip(body)
@@ -190,6 +176,24 @@ class IngestApp:
             await self._writer.submit(submission)
         status, headers, answer = dialect.receipt(submission)
         return status, (*headers, *device.rates[0].headers) if device.rates else headers, answer
+
+    def _check_before_reading(self, dialect: Dialect, request: _Request, device: Device) -> None:
+        """Refuse what will not be stored before its body is received."""
+        allowed = device.factory.limits
+        if dialect.is_token_in_path and not allowed.token_in_path_allowed:
+            raise RequestRefused(
+                401,
+                "token_in_path",
+                "This factory takes no tokens in addresses: send them in a header.",
+            )
+        request.check_body()
+        if allowed.ingest_blocked:
+            raise too_fast(
+                "The factory takes no readings at the moment; its owner sees why under "
+                "Usage and bill.",
+                retry_after_s=300,
+            )
+        self._writer.check_room(device.factory)
 
     async def _decode(self, dialect: Dialect, body: bytes, now_us: int) -> Decoded:
         decoded = dialect.decode(body, now_us=now_us, server_times=self._server_times)

@@ -10,6 +10,7 @@ as they were when the last block was taken.
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -22,15 +23,17 @@ from telemetry.ingest.limits import TokenBucket
 
 log = structlog.get_logger(__name__)
 
-# Long enough for an event loop that is busy decoding.
-TIMEOUT_S = 1.0
-# After a failure nobody asks for so long.
-PAUSE_S = 5.0
+# Long enough for an event loop that is busy decoding on a busy machine.
+TIMEOUT_S = 3.0
+# So often Valkey is tried while it is away; until it answers, no request waits for it.
+PROBE_S = 1.0
 # A block is this much of a second's rate, and never taken from the last quarter of a bucket.
 BLOCK_S = 1.0
 _RESERVE = 0.25
 # A refusal is repeated from memory for so long at most.
 _SHUT_S = 0.5
+
+_AWAY = (RedisError, OSError, TimeoutError)
 
 # KEYS[1]: the bucket. ARGV: rate, burst, tokens given back, needed, block, reserve.
 # Answers {granted, level after, seconds to wait when nothing was granted} as texts: Valkey
@@ -106,7 +109,8 @@ class Rates:
             valkey_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=None
         )
         self._script = self._client.register_script(_TAKE)
-        self._away_until = 0.0
+        # Runs while Valkey is away.
+        self._probing: asyncio.Task[None] | None = None
 
     async def take(self, limit: Rate, n: int) -> None:
         """Take `n` readings' worth, asking Valkey where the block in memory is used up.
@@ -124,16 +128,16 @@ class Rates:
                 await self._take_more(limit, n)
 
     async def _take_more(self, limit: Rate, n: int) -> None:
-        now = time.monotonic()
-        if now < self._away_until:
-            wait_s = limit.own.take(n, now)
+        if self.is_away:
+            wait_s = limit.own.take(n, time.monotonic())
         else:
             try:
                 wait_s = await self._ask(limit, n)
-            except (RedisError, OSError, TimeoutError) as error:
+            except _AWAY as error:
                 log.warning("telemetry.rates.away", error=type(error).__name__)
-                self._away_until = time.monotonic() + PAUSE_S
-                wait_s = limit.own.take(n, now)
+                if not self.is_away:
+                    self._probing = asyncio.create_task(self._probe())
+                wait_s = limit.own.take(n, time.monotonic())
         if wait_s:
             now = time.monotonic()
             limit.shut = (now + min(_SHUT_S, wait_s), n, now + wait_s)
@@ -154,7 +158,21 @@ class Rates:
         limit.show(level)
         return wait_s
 
+    @property
+    def is_away(self) -> bool:
+        return self._probing is not None and not self._probing.done()
+
+    async def _probe(self) -> None:
+        """Return when Valkey answers again."""
+        while True:
+            await asyncio.sleep(PROBE_S)
+            with contextlib.suppress(*_AWAY):
+                await self._client.ping()
+                return
+
     async def close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
         await self._client.aclose()
 
 

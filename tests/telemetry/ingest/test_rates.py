@@ -1,8 +1,10 @@
 """Readings a second, counted for all web processes together, exactly."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -12,6 +14,7 @@ from telemetry.ingest.app import IngestApp
 from telemetry.ingest.errors import RequestRefused
 from telemetry.ingest.rates import Rate, Rates
 from tests.telemetry.ingest.conftest import Door, Plant, Sender
+from tests.telemetry.ingest.test_failures import _pump
 
 AWAY = "redis://127.0.0.1:1/0"
 
@@ -32,8 +35,9 @@ async def doors(database_url: str) -> AsyncIterator[list[Door]]:
         await app.shutdown()
 
 
-def batch(i: int, n: int) -> list:
-    return [{"ts": 1_700_000_000_000 + i * 10_000 + j, "values": {"a": 1}} for j in range(n)]
+def batch(i: int, n: int) -> bytes:
+    start = 1_700_000_000_000 + i * 10_000
+    return json.dumps({"ts": list(range(start, start + n)), "values": {"a": [1] * n}}).encode()
 
 
 @pytest.mark.parametrize(("rate", "n", "n_passing"), [(1, 500, 20), (20, 1_000, 12), (1, 7, 50)])
@@ -41,9 +45,10 @@ async def test_fifty_at_once_over_two_processes_pass_exactly_the_limit(
     doors: list[Door], mill: Sender, set_limits, rate: int, n: int, n_passing: int
 ):
     await set_limits("mills", readings_per_s=rate)
+    bodies = [batch(i, n) for i in range(50)]
 
     answers = await asyncio.gather(
-        *[doors[i % 2].post(batch(i, n), sender=mill) for i in range(50)]
+        *[doors[i % 2].post(body, sender=mill) for i, body in enumerate(bodies)]
     )
 
     statuses = [answer.status for answer in answers]
@@ -150,6 +155,30 @@ async def test_when_valkey_goes_the_count_goes_on_from_where_it_was():
         await gone.take(limit, 900)
     await gone.close()
     await rates.close()
+
+
+async def test_valkey_is_asked_again_when_it_is_back(unused_tcp_port: int):
+    at = urlsplit(settings.VALKEY_URL)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        real_reader, real_writer = await asyncio.open_connection(at.hostname, at.port)
+        await asyncio.gather(_pump(reader, real_writer), _pump(real_reader, writer))
+
+    url = settings.VALKEY_URL.replace(f":{at.port}", f":{unused_tcp_port}")
+    rates, limit = Rates(valkey_url=url), rate_of("back", rate=1, burst=10_000)
+    await rates.take(limit, 6_000)
+    was_away = rates.is_away
+
+    server = await asyncio.start_server(forward, "127.0.0.1", unused_tcp_port)
+    async with asyncio.timeout(20):
+        while rates.is_away:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    # What Valkey has not heard of is full.
+    await rates.take(limit, 6_000)
+    await rates.close()
+    server.close()
+    assert was_away
 
 
 async def test_what_valkey_forgot_is_full():
