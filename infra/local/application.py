@@ -46,7 +46,7 @@ class Web(Service):
 
     def command(self, env: Mapping[str, str]) -> Command:
         options = {
-            "interface": "asginl",
+            "interface": "rsgi",
             "host": LOOPBACK,
             "port": str(self.port),
             "workers": str(_WEB_WORKERS),
@@ -63,7 +63,7 @@ class Web(Service):
         argv = [sys.executable, "-m", "granian", "--respawn-failed-workers", "--no-ws"]
         for name, value in options.items():
             argv += [f"--{name}", value]
-        return Command([*argv, "config.asgi:application"], cwd=REPOSITORY)
+        return Command([*argv, "config.rsgi:application"], cwd=REPOSITORY)
 
     def check(self, env: Mapping[str, str]) -> None:
         # The certificate is checked on the way, against the authority that clients get.

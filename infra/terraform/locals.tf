@@ -35,9 +35,9 @@ locals {
   }
 
   server = [
-    "granian", "--interface", "asginl", "--host", "0.0.0.0", "--port", tostring(local.port),
+    "granian", "--interface", "rsgi", "--host", "0.0.0.0", "--port", tostring(local.port),
     "--workers", "2", "--respawn-failed-workers", "--no-ws", "--backlog", "2048",
-    "--workers-kill-timeout", "30s", "config.asgi:application",
+    "--workers-kill-timeout", "30s", "config.rsgi:application",
   ]
 
   # Every kind of task: what it runs, its size, and which role it plays towards other services.

@@ -7,7 +7,7 @@ readable at once.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +24,7 @@ from telemetry.ingest.interning import Interner
 from telemetry.ingest.notes import Notes
 from telemetry.ingest.publishing import Publisher
 from telemetry.ingest.rates import Rates
+from telemetry.ingest.rsgi import receiver, texts
 from telemetry.ingest.state import Device
 from telemetry.ingest.writer import Writer
 
@@ -40,8 +41,6 @@ CONTENT_TYPES: Final = frozenset(
 )  # fmt: skip
 # A body from here on that is not well-formed is taken apart in a thread of its own.
 _LONG_BODY = 64 * 1024
-# Where the device of a request is kept in its scope, for who answers a refusal.
-_DEVICE = "takt.device"
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -53,14 +52,21 @@ class _Request:
     """The headers that matter here."""
 
     __slots__ = (
-        "authorization", "content_length", "content_type", "date", "encoding", "host", "n_hosts",
+        "authorization", "content_length", "content_type", "date", "device", "encoding", "host",
+        "n_hosts",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self) -> None:
         self.authorization = self.host = self.content_type = self.encoding = self.date = b""
         self.content_length = 0
         self.n_hosts = 0
-        for name, value in scope["headers"]:
+        # Known once the credential is; a refusal is noted with it.
+        self.device: Device | None = None
+
+    @classmethod
+    def of_asgi(cls, headers: Iterable[tuple[bytes, bytes]]) -> "_Request":
+        self = cls()
+        for name, value in headers:
             if name == b"authorization":
                 self.authorization = value
             elif name == b"host":
@@ -74,6 +80,23 @@ class _Request:
                 self.content_length = int(value)
             elif name == b"date":
                 self.date = value
+        return self
+
+    @classmethod
+    def of_rsgi(cls, scope: Any) -> "_Request":
+        self = cls()
+        get = scope.headers.get
+        self.authorization = get("authorization", "").encode("latin-1")
+        hosts = scope.headers.get_all("host") or [scope.authority or ""]
+        self.host = hosts[0].encode("latin-1")
+        self.n_hosts = len(hosts)
+        self.content_type = get("content-type", "").encode("latin-1")
+        self.encoding = get("content-encoding", "").encode("latin-1")
+        length = get("content-length", "")
+        if length.isdigit():
+            self.content_length = int(length)
+        self.date = get("date", "").encode("latin-1")
+        return self
 
     def check_host(self) -> None:
         if self.n_hosts > 1:
@@ -119,13 +142,8 @@ class IngestApp:
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request in the way its clients expect."""
-        try:
-            status, headers, body = await self._answer(dialect, scope, receive)
-        except RequestRefused as refusal:
-            device: Device | None = scope.get(_DEVICE)
-            if device is not None:
-                self._notes.refused(device, refusal)
-            status, headers, body = dialect.refusal(refusal)
+        request = _Request.of_asgi(scope["headers"])
+        status, headers, body = await self._respond(dialect, scope["method"], request, receive)
         start: dict[str, Any] = {
             "type": "http.response.start",
             "status": status,
@@ -136,10 +154,29 @@ class IngestApp:
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
+    async def serve_rsgi(self, dialect: Dialect, scope: Any, protocol: Any) -> None:
+        """The same for a server that speaks RSGI."""
+        request = _Request.of_rsgi(scope)
+        receive = receiver(protocol, is_whole=request.content_length > 0)
+        status, headers, body = await self._respond(dialect, scope.method, request, receive)
+        protocol.response_bytes(status, [*texts(headers), ("cache-control", "no-store")], body)
+
+    async def _respond(
+        self, dialect: Dialect, method: str, request: _Request, receive: Receive
+    ) -> Answer:
+        try:
+            return await self._answer(dialect, method, request, receive)
+        except RequestRefused as refusal:
+            if request.device is not None:
+                self._notes.refused(request.device, refusal)
+            return dialect.refusal(refusal)
+
     # -- one request ---------------------------------------------------------------------------
 
-    async def _answer(self, dialect: Dialect, scope: Scope, receive: Receive) -> Answer:
-        if scope["method"] not in dialect.methods:
+    async def _answer(
+        self, dialect: Dialect, method: str, request: _Request, receive: Receive
+    ) -> Answer:
+        if method not in dialect.methods:
             raise RequestRefused(
                 405,
                 "method_not_allowed",
@@ -148,18 +185,17 @@ class IngestApp:
             )
         if self._loop is not asyncio.get_running_loop():
             await self.startup()
-        request = _Request(scope)
         request.check_host()
         device = await self._credentials.device_for(
             authorization=dialect.authorization(request.authorization), host=request.host
         )
-        scope[_DEVICE] = device
+        request.device = device
         self._check_before_reading(dialect, request, device)
         body = await self._body_clock.read(receive, max_bytes=limits.MAX_BODY_BYTES)
         if request.encoding == b"gzip":
             body = gunzip(body)
         if isinstance(dialect, Attributes):
-            return await self._attributes(dialect, scope["method"], device, body)
+            return await self._attributes(dialect, method, device, body)
         now_us = time.time_ns() // 1000
         decoded = await self._decode(dialect, body, now_us)
         for rate in device.rates:

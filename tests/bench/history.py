@@ -70,7 +70,7 @@ class Size:
 def run() -> dict[str, float]:
     """Load, seal, measure; return the figures by id."""
     with installation("bench-history") as (_stack, environment):
-        with served("config.asgi:application", interface="asginl", environment=environment) as (
+        with served("config.rsgi:application", interface="rsgi", environment=environment) as (
             port,
             _pid,
         ):

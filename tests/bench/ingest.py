@@ -110,7 +110,7 @@ def _stretches(
     certificates = Certificates(var)
     with ExitStack() as running:
         serve_takt = partial(
-            served, "config.asgi:application", interface="asginl", environment=environment
+            served, "config.rsgi:application", interface="rsgi", environment=environment
         )
         port, pid = running.enter_context(serve_takt())
         takt = Side("takt", port, made["bench"], (pid, database_pid))

@@ -87,11 +87,11 @@ class Takt:
 
     def start(self) -> None:
         command = [
-            str(Path(sys.executable).parent / "granian"), "--interface", "asginl",
+            str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
             "--host", "127.0.0.1", "--port", str(self.port), "--http", "1", "--no-ws",
             "--ssl-certificate", str(self.certificates.certificate),
             "--ssl-keyfile", str(self.certificates.key),
-            "--log-level", "error", "config.asgi:application",
+            "--log-level", "error", "config.rsgi:application",
         ]  # fmt: skip
         self.web = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
         deadline = time.monotonic() + _START_S

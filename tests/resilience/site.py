@@ -55,10 +55,10 @@ class Site:
     def start_web(self) -> None:
         """Start it as an installation does: it starts a dead worker again by itself."""
         command = [
-            str(Path(sys.executable).parent / "granian"), "--interface", "asginl",
+            str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
             "--host", "127.0.0.1", "--port", str(self.port), "--http", "1", "--no-ws",
             "--respawn-failed-workers", "--respawn-interval", "0.2", "--log-level", "error",
-            "config.asgi:application",
+            "config.rsgi:application",
         ]  # fmt: skip
         self.web = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
 

@@ -199,9 +199,9 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     log = tmp_path_factory.mktemp("served") / "log"
     port = free_port()
     command = [
-        str(Path(sys.executable).parent / "granian"), "--interface", "asginl",
+        str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
         "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--http", "1",
-        "--no-ws", "--access-log", "config.asgi:application",
+        "--no-ws", "--access-log", "config.rsgi:application",
     ]  # fmt: skip
     environment = {**os.environ, "DATABASE_URL": database_url}
     with log.open("wb") as output:
