@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenants', '0002_audit_is_append_only'),
+        ("tenants", "0002_audit_is_append_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='factorylimits',
-            name='archive_days',
+            model_name="factorylimits",
+            name="archive_days",
             field=models.IntegerField(blank=True, default=None, null=True),
         ),
     ]

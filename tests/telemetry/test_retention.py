@@ -98,7 +98,9 @@ def test_usage_is_folded_once(in_acme):
     assert (services.fold_usage(at_once=2), services.fold_usage()) == (3, 0)
 
     rows = ReadingHour.objects.order_by("device_id", "hour")
-    assert [(r.device_id, to_us(r.hour) // HOUR - hour, r.n_readings, r.n_values) for r in rows] == [
+    assert [
+        (r.device_id, to_us(r.hour) // HOUR - hour, r.n_readings, r.n_values) for r in rows
+    ] == [
         (7, 0, 15, 30),
         (7, 1, 3, 6),
         (8, 0, 6, 12),
