@@ -184,7 +184,7 @@ def _floats(kind: str, column: Any) -> Floats:
         return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes = np.array(_codes(encoded.dictionary.to_pylist()) or [np.nan], np.float64)
+    codes = np.array([*_codes(encoded.dictionary.to_pylist()), np.nan], np.float64)
     indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.float64)
     absent = np.isnan(indices)
     return np.where(absent, np.nan, codes[np.where(absent, 0, indices).astype(np.int64)])

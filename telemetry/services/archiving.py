@@ -240,8 +240,8 @@ def _resealed(table: Table) -> Iterator[NewSegment]:
     levels = np.minimum(levels, int(Segment.Level.MONTH))
     widths = np.array([windows.WIDTH_US[level] for level in levels.tolist()], np.int64)
     starts, place = np.unique(hours // widths * widths, return_index=True)
-    ends = np.searchsorted(table.times, starts + widths[place])
-    for level, i, j in zip(levels[place], np.searchsorted(table.times, starts), ends, strict=True):
+    for level, start, end in zip(levels[place], starts, starts + widths[place], strict=True):
+        i, j = np.searchsorted(table.times, [start, end])
         yield from segments.packed(
             table.times[i:j], table.values[i:j], keyset_id=keyset_id, level=int(level)
         )

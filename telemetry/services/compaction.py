@@ -24,9 +24,11 @@ CLOSED_AFTER = timedelta(minutes=10)
 # Promotion looks at windows that closed so long ago; a compaction that was away longer leaves
 # smaller segments behind, which are only larger on disk.
 PROMOTED_WITHIN = timedelta(hours=3)
-# Removing a hot row takes microseconds of the time in which its device waits.
+# How large a piece is: a device waits for a piece to be written, a millisecond or two an hour at
+# 1 Hz, and microseconds for each hot row that is removed.
 MAX_HOT = 20_000
-MAX_VALUES = 2_400_000
+MAX_READINGS = 50_000
+MAX_VALUES = 800_000
 MAX_OPEN = 5_000
 
 
@@ -149,7 +151,7 @@ def _end_of_piece(device_id: int, closed_us: int) -> int | None:
         firsts.append(to_us(opened[0][0]))
         n = np.array([row[1] for row in opened], np.int64)
         n_values = np.cumsum(n * [row[2] for row in opened])
-        over = (np.cumsum(n) > pieces.MAX_READINGS) | (n_values > MAX_VALUES)
+        over = (np.cumsum(n) > MAX_READINGS) | (n_values > MAX_VALUES)
         over[-1] |= len(opened) == MAX_OPEN
         if over.any():
             ends.append(to_us(opened[int(np.argmax(over))][0]))

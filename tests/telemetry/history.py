@@ -39,20 +39,24 @@ def keyset(values: Mapping[str, Any]) -> tuple[int, list[str]]:
     return found.pk, [ids[key_id] for key_id in sorted(ids)]
 
 
-def code(value: Any) -> float:
-    if isinstance(value, str):
-        return float(Word.objects.get_or_create(text=value)[0].pk)
-    return float(value)
+def code(value: Any, words: dict[str, int]) -> float:
+    """A value as it is stored; `words` are those that are known already."""
+    if not isinstance(value, str):
+        return float(value)
+    if value not in words:
+        words[value] = Word.objects.get_or_create(text=value)[0].pk
+    return float(words[value])
 
 
 def put_hot(device_id: int, cells: Cells) -> None:
     """Write single readings, in the place of those that are hot already."""
     rows = []
+    words: dict[str, int] = {}
     known: dict[tuple[str, ...], tuple[int, list[str]]] = {}
     for time_us, values in cells.items():
         shape = tuple(f"{key} {type(value)}" for key, value in values.items())
         keyset_id, keys = known.get(shape) or known.setdefault(shape, keyset(values))
-        row = (device_id, from_us(time_us), keyset_id, [code(values[key]) for key in keys])
+        row = (device_id, from_us(time_us), keyset_id, [code(values[key], words) for key in keys])
         rows.append(row)
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -66,7 +70,8 @@ def put_open(device_id: int, cells: Cells) -> None:
     """Write one large request whose readings have the same keys; none is stored yet."""
     keyset_id, keys = keyset(next(iter(cells.values())))
     times = np.array(sorted(cells))
-    values = np.array([[code(cells[t][key]) for key in keys] for t in times.tolist()])
+    words: dict[str, int] = {}
+    values = np.array([[code(cells[t][key], words) for key in keys] for t in times.tolist()])
     put_block(device_id, keyset_id, times, values)
 
 
