@@ -25,9 +25,12 @@ def receiver(protocol: Any, *, is_whole: bool = False) -> Callable[[], Awaitable
                 is_read = True
                 return {"type": "http.request", "body": await protocol(), "more_body": False}
             else:
-                piece = await anext(pieces, None)
-                is_read = piece is None
-                return {"type": "http.request", "body": piece or b"", "more_body": not is_read}
+                # Not `anext(pieces, None)`: its wrapper does not know granian's awaitables.
+                piece = await pieces.__anext__()
+                return {"type": "http.request", "body": piece, "more_body": True}
+        except StopAsyncIteration:
+            is_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         except ProtocolClosed:
             is_read = True
         return {"type": "http.disconnect"}

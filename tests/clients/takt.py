@@ -20,7 +20,7 @@ from infra.local.certificates import Certificates
 from infra.local.stack import Stack
 from telemetry import packing
 from telemetry.times import from_us
-from tests.bench.ingest import tokens_made
+from tests.bench.factories import factories_made
 from tests.bench.installation import ROOT, free_port, installation
 
 _START_S = 60.0
@@ -116,7 +116,7 @@ def running(n_devices: int) -> Iterator[Takt]:
     with installation("clients") as (stack, environment):
         certificates = Certificates(Path(environment["TAKT_VAR"]))
         certificates.ensure(now=dt.datetime.now(dt.UTC))
-        takt = Takt(stack, environment, certificates, tokens_made(environment, n_devices))
+        takt = Takt(stack, environment, certificates, factories_made(environment, {"bench": n_devices})["bench"])
         takt.start()
         try:
             yield takt
