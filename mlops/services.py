@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from mlops import artifacts, datasets, registry, selectors, serving, storage
+from mlops import artifacts, datasets, registry, selectors, serving
 from mlops.artifacts import Identity
 from mlops.datasets import DataSet
 from mlops.lives import UnusableLives
@@ -21,7 +21,7 @@ from mlops.maintenance.reasons import reasons_for
 from mlops.models import Kind, ModelVersion, Prediction
 from production import selectors as production_selectors
 from production.models import Machine, MachineType
-from tenants import audit, jobs, names
+from tenants import audit, jobs, names, storage
 from tenants.context import current_factory, current_schema
 from tenants.models import Job, User
 

@@ -15,12 +15,13 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
-from mlops import artifacts, storage
+from mlops import artifacts
 from mlops.artifacts import ArtifactRefused, Identity
 from mlops.maintenance.packing import unpack
 from mlops.maintenance.rul import RulModel
 from mlops.models import ModelVersion
 from mlops.trees import OnnxModel
+from tenants import storage
 from tenants.context import current_schema
 
 log = structlog.get_logger()

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mlops import serving, storage
+from mlops import serving
 from mlops.maintenance import rul
+from tenants import storage
 from tests.mlops.wear import SIGNALS, fleet
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from infra.local.stack import Stack
-from mlops import registry, storage
+from mlops import registry
+from tenants import storage
 from tenants.context import NoFactory, factory_context
 from tests.installation import VAR
 

@@ -3,10 +3,11 @@ from uuid import uuid4
 
 import pytest
 
-from mlops import registry, selectors, services, serving, storage
+from mlops import registry, selectors, services, serving
 from mlops.maintenance import rul
 from mlops.models import ModelVersion, Prediction
 from production import services as production_services
+from tenants import storage
 from tenants.context import factory_context
 from tenants.models import AuditEntry, Job
 from tests.mlops import plant

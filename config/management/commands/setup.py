@@ -1,10 +1,9 @@
-from importlib import import_module
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from config.parts import exists
+from tenants import storage
 
 
 class Command(BaseCommand):
@@ -13,5 +12,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate_schemas", shared=True, verbosity=0, interactive=False)
         call_command("migrate_factories", stdout=self.stdout)
-        if exists("mlops.storage"):
-            import_module("mlops.storage").ensure_bucket()
+        storage.ensure_bucket()
