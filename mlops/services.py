@@ -123,7 +123,7 @@ def _put_into_service(
     key = names.object_key(
         "models", Kind.REMAINING_LIFE.value, str(machine_type.pk), f"{number}-{digest[:12]}.takt"
     )
-    storage.put(key=key, content=blob)
+    storage.put_bytes(key=key, content=blob)
     took_s = round((timezone.now() - at).total_seconds(), 1)
     with transaction.atomic():
         rows.filter(alias=ModelVersion.Alias.CHAMPION).update(alias=ModelVersion.Alias.NONE)

@@ -66,7 +66,7 @@ def serve(candidates: list[ModelVersion]) -> Served:
     for version in candidates:
         try:
             model, onnx = load(version)
-        except (ArtifactRefused, storage.ObjectMissing, storage.StorageUnavailable) as error:
+        except (ArtifactRefused, storage.StorageUnavailable) as error:
             log.error("mlops.model.refused", version_id=str(version.pk), reason=str(error))
             reasons.append(f"Version {version.version} is not used. {error}")
             continue
@@ -121,7 +121,10 @@ def _fetch(version: ModelVersion) -> bytes:
         if artifacts.digest(blob) == version.digest:
             return blob
         log.warning("mlops.model.copy_differs", version_id=str(version.pk))
-    blob = storage.get(key=version.artifact_key)
+    try:
+        blob = storage.get_bytes(key=version.artifact_key)
+    except storage.ObjectMissing as error:
+        raise ArtifactRefused("The stored model is missing.") from error
     if artifacts.digest(blob) != version.digest:
         raise ArtifactRefused(
             "The stored model is not the one that was registered: it was altered or replaced."

@@ -1,22 +1,32 @@
-"""Objects on S3: the only module that talks to it.
+"""A factory's objects on S3: the only module that talks to it.
 
-Every call ends: connecting takes at most 3 s, an answer at most 10 s, two tries. Any S3 server
-with signatures will do; credentials left empty come from the machine's role, as boto3 finds
-them. Contract: https://docs.aws.amazon.com/AmazonS3/latest/API/
+Every key is made by `tenants.names.object_key` and so begins with the schema of the factory at
+work; a key of another factory is refused here, whatever made it.
+
+Every call ends: connecting takes at most 3 s, a piece of an answer at most 10 s, two tries. Any
+S3 server with signatures will do; credentials left empty come from the machine's role, as boto3
+finds them. Contract: https://docs.aws.amazon.com/AmazonS3/latest/API/
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+
+from tenants.context import current_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
+CHUNK_BYTES = 1024 * 1024
 
 
 class StorageUnavailable(Exception):
@@ -28,7 +38,20 @@ class ObjectMissing(Exception):
 
     def __init__(self, key: str) -> None:
         self.key = key
-        super().__init__("The stored model is missing.")
+        super().__init__("The stored object is missing.")
+
+
+class ForeignKey(Exception):
+    """A key lies outside the prefix of the factory at work: a mistake in the code that asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What the store says of an object."""
+
+    key: str
+    size: int
+    stored_at: datetime
 
 
 @functools.cache
@@ -64,9 +87,26 @@ def _s3() -> S3Client:
 
 
 def _errors() -> tuple[type[Exception], ...]:
+    from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    return (BotoCoreError, ClientError)
+    return (Boto3Error, BotoCoreError, ClientError)
+
+
+def _own(key: str) -> str:
+    """Return a key of the factory at work.
+
+    Raises:
+        ForeignKey: it belongs to another one.
+        tenants.context.NoFactory: no factory is at work.
+    """
+    if not key.startswith(f"{current_schema()}/"):
+        raise ForeignKey(key)
+    return key
+
+
+def _extra() -> dict[str, str]:
+    return {"ServerSideEncryption": settings.S3_ENCRYPTION} if settings.S3_ENCRYPTION else {}
 
 
 def ensure_bucket() -> None:
@@ -87,34 +127,89 @@ def ensure_bucket() -> None:
                 raise StorageUnavailable(_said(refused)) from refused
 
 
-def put(*, key: str, content: bytes) -> None:
+def put_bytes(*, key: str, content: bytes) -> None:
     """Store an object; storing it again replaces it.
 
     Raises:
         StorageUnavailable: it is not stored.
     """
-    extra: dict[str, Any] = {}
-    if settings.S3_ENCRYPTION:
-        extra["ServerSideEncryption"] = settings.S3_ENCRYPTION
+    extra: dict[str, Any] = _extra()
     try:
-        _s3().put_object(Bucket=settings.S3_BUCKET, Key=key, Body=content, **extra)
+        _s3().put_object(Bucket=settings.S3_BUCKET, Key=_own(key), Body=content, **extra)
     except _errors() as error:
         raise StorageUnavailable(_said(error)) from error
 
 
-def get(*, key: str) -> bytes:
+def put_file(*, key: str, path: Path) -> None:
+    """Store a file as an object, in parts where it is large; it is there whole or not at all.
+
+    Raises:
+        StorageUnavailable: it is not stored.
+    """
+    from boto3.s3.transfer import TransferConfig
+
+    try:
+        _s3().upload_file(
+            str(path),
+            settings.S3_BUCKET,
+            _own(key),
+            ExtraArgs=_extra(),
+            # One part after the other: a worker's memory holds one, not ten.
+            Config=TransferConfig(use_threads=False),
+        )
+    except _errors() as error:
+        raise StorageUnavailable(_said(error)) from error
+
+
+def get_bytes(*, key: str) -> bytes:
     """Return an object.
 
     Raises:
         ObjectMissing: there is none.
-        StorageUnavailable: the store is away.
+        StorageUnavailable: the store is away, or the object came back cut short.
+    """
+    return b"".join(stream(key=key))
+
+
+def get_file(*, key: str, path: Path) -> None:
+    """Write an object into a file, which is there whole or not at all.
+
+    Raises:
+        ObjectMissing: there is none.
+        StorageUnavailable: the store is away, or the object came back cut short.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.writelines(stream(key=key))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def stream(*, key: str) -> Iterator[bytes]:
+    """Return the pieces of an object, of a megabyte each; asks the store before it returns.
+
+    Raises:
+        ObjectMissing: there is none.
+        StorageUnavailable: the store is away; while reading, also that it was cut short.
     """
     try:
-        return _s3().get_object(Bucket=settings.S3_BUCKET, Key=key)["Body"].read()
+        body = _s3().get_object(Bucket=settings.S3_BUCKET, Key=_own(key))["Body"]
     except _errors() as error:
         if _code(error) in ("404", "NoSuchKey"):
             raise ObjectMissing(key) from error
         raise StorageUnavailable(_said(error)) from error
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield from body.iter_chunks(CHUNK_BYTES)
+        except _errors() as error:
+            raise StorageUnavailable(_said(error)) from error
+        finally:
+            body.close()
+
+    return pieces()
 
 
 def delete(*, key: str) -> None:
@@ -124,7 +219,24 @@ def delete(*, key: str) -> None:
         StorageUnavailable: the store is away.
     """
     try:
-        _s3().delete_object(Bucket=settings.S3_BUCKET, Key=key)
+        _s3().delete_object(Bucket=settings.S3_BUCKET, Key=_own(key))
+    except _errors() as error:
+        raise StorageUnavailable(_said(error)) from error
+
+
+def objects(*, prefix: str) -> list[StoredObject]:
+    """Return the objects whose keys begin with `prefix`, in the order of their keys.
+
+    Raises:
+        StorageUnavailable: the store is away.
+    """
+    try:
+        pages = _s3().get_paginator("list_objects_v2")
+        return [
+            StoredObject(found["Key"], found["Size"], found["LastModified"])
+            for page in pages.paginate(Bucket=settings.S3_BUCKET, Prefix=_own(prefix))
+            for found in page.get("Contents", ())
+        ]
     except _errors() as error:
         raise StorageUnavailable(_said(error)) from error
 

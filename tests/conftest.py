@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tenants import credentials, services
+from infra.local.stack import Stack
+from tenants import credentials, services, storage
 from tenants.connection import schemas
 from tenants.context import factory_context
 from tenants.models import Factory, Membership, Role, User
+from tests.installation import VAR
 
 PUBLIC_HOST = "localhost:8443"
 
@@ -113,3 +115,20 @@ def api_key(acme: Factory) -> str:
 def other_api_key(globex: Factory) -> str:
     """A key of the wrong factory."""
     return credentials.issue_api_key(factory=globex, name="test")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """A real S3 server with signatures, started for the tests that store objects."""
+    with Stack(var=VAR / "objects", services=["s3"], log=lambda _line: None) as stack:
+        yield stack.env
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], settings: Any) -> None:
+    """Let `tenants.storage` reach the S3 server."""
+    settings.S3_ENDPOINT_URL = s3["S3_ENDPOINT_URL"]
+    settings.S3_ACCESS_KEY_ID = s3["S3_ACCESS_KEY_ID"]
+    settings.S3_SECRET_ACCESS_KEY = s3["S3_SECRET_ACCESS_KEY"]
+    settings.S3_BUCKET = s3.get("S3_BUCKET", "takt")
+    storage.ensure_bucket()

@@ -23,8 +23,10 @@ def shelf(monkeypatch, settings, tmp_path):
             raise storage.ObjectMissing(key)
         return objects[key]
 
-    monkeypatch.setattr(storage, "put", lambda *, key, content: objects.update({key: content}))
-    monkeypatch.setattr(storage, "get", get)
+    monkeypatch.setattr(
+        storage, "put_bytes", lambda *, key, content: objects.update({key: content})
+    )
+    monkeypatch.setattr(storage, "get_bytes", get)
     settings.VAR_DIR = tmp_path
     serving.forget()
     yield objects

@@ -1,15 +1,12 @@
-"""The two gateways against the real things: an S3 server with signatures, MLflow's own store."""
+"""The gateway to MLflow against its own store."""
 
 import os
 from dataclasses import replace
 
 import pytest
 
-from infra.local.stack import Stack
 from mlops import registry
-from tenants import storage
 from tenants.context import NoFactory, factory_context
-from tests.installation import VAR
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,48 +25,6 @@ RUN = registry.Run(
     metrics={"rmse_capped": 9.5},
     data={"digest": "d" * 64, "n_lives": 12},
 )
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with Stack(var=VAR / "models", services=["s3"], log=lambda _line: None) as stack:
-        yield stack.env
-
-
-@pytest.fixture
-def bucket(s3, settings):
-    settings.S3_ENDPOINT_URL = s3["S3_ENDPOINT_URL"]
-    settings.S3_ACCESS_KEY_ID = s3["S3_ACCESS_KEY_ID"]
-    settings.S3_SECRET_ACCESS_KEY = s3["S3_SECRET_ACCESS_KEY"]
-    settings.S3_BUCKET = s3.get("S3_BUCKET", "takt")
-    storage.ensure_bucket()
-    storage.ensure_bucket()  # what is there already is no error
-
-
-def test_an_object_comes_back_as_it_was_stored(bucket):
-    storage.put(key="acme/models/a", content=b"\x00\xff" * 70_000)
-    storage.put(key="acme/models/a", content=b"newer")
-
-    assert storage.get(key="acme/models/a") == b"newer"
-    storage.delete(key="acme/models/a")
-    with pytest.raises(storage.ObjectMissing):
-        storage.get(key="acme/models/a")
-
-
-def test_a_wrong_secret_is_refused_without_being_repeated(bucket, settings):
-    settings.S3_SECRET_ACCESS_KEY = "not-the-secret-of-this-store"
-
-    with pytest.raises(storage.StorageUnavailable) as refused:
-        storage.put(key="acme/models/a", content=b"x")
-
-    assert "not-the-secret" not in str(refused.value)
-
-
-def test_a_store_that_is_away_is_said_so(settings):
-    settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"
-
-    with pytest.raises(storage.StorageUnavailable):
-        storage.get(key="acme/models/a")
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_a_store_that_is_away_during_training_changes_nothing(mills, monkeypatch
     def away(**_kwargs):
         raise storage.StorageUnavailable("The object store did not do it: EndpointConnectionError.")
 
-    monkeypatch.setattr(storage, "put", away)
+    monkeypatch.setattr(storage, "put_bytes", away)
     with pytest.raises(storage.StorageUnavailable):
         train(kind)
 
@@ -158,7 +158,7 @@ def test_a_store_that_is_away_does_not_stop_scoring(mills, monkeypatch):
     def away(**_kwargs):
         raise storage.StorageUnavailable("away")
 
-    monkeypatch.setattr(storage, "get", away)
+    monkeypatch.setattr(storage, "get_bytes", away)
 
     assert score(machines)[machines[0].pk].state == Prediction.State.OK
 
