@@ -1,6 +1,6 @@
 from django.urls import path
 
-from telemetry.api import views
+from telemetry.api import exports, several, views
 
 app_name = "telemetry-api"
 urlpatterns = [
@@ -21,5 +21,9 @@ urlpatterns = [
     path("devices/<int:device_id>/series", views.Series.as_view(), name="series"),
     path("devices/<int:device_id>/latest", views.DeviceLatest.as_view(), name="device-latest"),
     path("devices/<int:device_id>/revisions", views.Revisions.as_view(), name="revisions"),
+    path("series", several.SeveralSeries.as_view(), name="several-series"),
+    path("exports", exports.Exports.as_view(), name="exports"),
+    path("exports/<uuid:export_id>", exports.ExportDetail.as_view(), name="export"),
+    path("exports/<uuid:export_id>/file", exports.ExportFile.as_view(), name="export-file"),
     path("latest", views.Latest.as_view(), name="latest"),
 ]

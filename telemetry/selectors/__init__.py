@@ -5,6 +5,7 @@ The only way to the reading tables: what is hot today and sealed tomorrow is uni
 
 from telemetry.selectors.devices import device, devices, devices_of, signal, signals_of
 from telemetry.selectors.dictionary import Value
+from telemetry.selectors.exports import export, exports, open_exports
 from telemetry.selectors.history import (
     MAX_BUCKETS,
     KeySeries,
@@ -15,24 +16,38 @@ from telemetry.selectors.history import (
     series,
 )
 from telemetry.selectors.latest import LatestReading, latest_values
-from telemetry.selectors.usage import HourOfUse, usage_by_hour, usage_changed_since
+from telemetry.selectors.lines import DRAWN_KINDS, Line, lines, signals
+from telemetry.selectors.usage import (
+    HourOfUse,
+    hours_of,
+    usage_by_hour,
+    usage_changed_since,
+)
 
 __all__ = [
+    "DRAWN_KINDS",
     "MAX_BUCKETS",
     "HourOfUse",
     "KeySeries",
     "LatestReading",
+    "Line",
     "RawResult",
     "SeriesResult",
     "Value",
     "device",
     "devices",
     "devices_of",
+    "export",
+    "exports",
+    "hours_of",
     "latest_values",
+    "lines",
+    "open_exports",
     "raw",
     "revisions",
     "series",
     "signal",
+    "signals",
     "signals_of",
     "usage_by_hour",
     "usage_changed_since",

@@ -1,12 +1,13 @@
 """How much was stored: what billing pulls."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from telemetry.models import ReadingHour
 from tenants.context import current_schema
 
 
@@ -33,6 +34,14 @@ def usage_changed_since(at: datetime) -> list[HourOfUse]:
     with an overlap of a minute.
     """
     return _usage("h.changed_at >= %s", [at])
+
+
+def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Return the hours that touch [start, end) and hold readings of a device, with how many."""
+    rows = ReadingHour.objects.filter(
+        device_id=device_id, hour__gt=start - timedelta(hours=1), hour__lt=end
+    )
+    return list(rows.order_by("hour").values_list("hour", "n_readings"))
 
 
 def _usage(condition: str, values: list[Any]) -> list[HourOfUse]:

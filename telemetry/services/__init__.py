@@ -11,15 +11,33 @@ from telemetry.services.devices import (
     revoke_token,
     rotate_token,
 )
+from telemetry.services.exports import (
+    MAX_EXPORT_SIGNALS,
+    ExportRefused,
+    NotReady,
+    cancel_export,
+    file_of,
+    request_export,
+    tidy_exports,
+    write_export,
+)
 
 __all__ = [
+    "MAX_EXPORT_SIGNALS",
     "DeviceRetired",
+    "ExportRefused",
     "NameTaken",
     "NoSuchToken",
+    "NotReady",
+    "cancel_export",
     "change_device",
     "create_device",
     "describe_signal",
+    "file_of",
+    "request_export",
     "retire_device",
     "revoke_token",
     "rotate_token",
+    "tidy_exports",
+    "write_export",
 ]

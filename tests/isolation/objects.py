@@ -14,7 +14,7 @@ from billing.models import Invoice
 from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
-from telemetry.models import Device, Latest, Signal, SignalKey
+from telemetry.models import Device, Export, Latest, Signal, SignalKey
 from tenants import credentials
 from tenants.models import Credential, Factory, Membership
 
@@ -64,6 +64,15 @@ def signal_id(factory: Factory) -> int:
     return found.pk
 
 
+def export_id(factory: Factory) -> str:
+    at = timezone.now()
+    return str(
+        Export.objects.create(
+            signal_ids=[signal_id(factory)], start=at, end=at, form="csv", created_at=at
+        ).pk
+    )
+
+
 def credential_id(factory: Factory) -> int:
     device_id(factory)
     return Credential.objects.filter(factory=factory, kind="device").latest("pk").pk
@@ -91,6 +100,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "api_key_id": api_key_id,
     "credential_id": credential_id,
     "device_id": device_id,
+    "export_id": export_id,
     "machine_id": machine_id,
     "machine_type_id": machine_type_id,
     "membership_id": member_id,
@@ -103,4 +113,5 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.train_rul": lambda factory: {"machine_type_id": machine_type_id(factory)},
+    "telemetry.write_export": lambda factory: {"export_id": export_id(factory)},
 }
