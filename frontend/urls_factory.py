@@ -1,6 +1,16 @@
 from django.urls import path
 
-from frontend.views import billing, devices, machines, now, people, preferences, start
+from frontend.views import (
+    billing,
+    devices,
+    explorer,
+    exports,
+    machines,
+    now,
+    people,
+    preferences,
+    start,
+)
 
 app_name = "frontend"
 urlpatterns = [
@@ -13,6 +23,13 @@ urlpatterns = [
     path("machines/<uuid:machine_id>/series.csv", machines.machine_csv, name="machine-csv"),
     path("machines/<uuid:machine_id>/readings/", machines.machine_table, name="machine-table"),
     path("machines/<uuid:machine_id>/train/", machines.train, name="machine-train"),
+    path("explore/", explorer.explore, name="explorer"),
+    path("explore/signals/", explorer.matches, name="explorer-matches"),
+    path("explore/series.json", explorer.series, name="explorer-series"),
+    path("explore/events.json", explorer.events, name="explorer-events"),
+    path("explore/exports/", exports.exports, name="exports"),
+    path("explore/exports/<uuid:export_id>/file", exports.file, name="export-file"),
+    path("explore/exports/<uuid:export_id>/cancel/", exports.cancel, name="export-cancel"),
     path("devices/", devices.device_list, name="devices"),
     path("devices/<int:device_id>/", devices.device_detail, name="device"),
     path("devices/<int:device_id>/keys/", devices.key_new, name="device-key-new"),

@@ -19,6 +19,7 @@ from telemetry.selectors.latest import LatestReading, latest_values
 from telemetry.selectors.lines import DRAWN_KINDS, Line, lines, signals
 from telemetry.selectors.usage import (
     HourOfUse,
+    first_hour_of,
     hours_of,
     usage_by_hour,
     usage_changed_since,
@@ -39,6 +40,7 @@ __all__ = [
     "devices_of",
     "export",
     "exports",
+    "first_hour_of",
     "hours_of",
     "latest_values",
     "lines",

@@ -44,6 +44,12 @@ def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[da
     return list(rows.order_by("hour").values_list("hour", "n_readings"))
 
 
+def first_hour_of(*, device_id: int) -> datetime | None:
+    """Return the earliest hour of which a device has readings."""
+    rows = ReadingHour.objects.filter(device_id=device_id).order_by("hour")
+    return rows.values_list("hour", flat=True).first()
+
+
 def _usage(condition: str, values: list[Any]) -> list[HourOfUse]:
     current_schema()  # outside a factory the tables of another would answer
     with connection.cursor() as cursor:

@@ -12,7 +12,11 @@ from telemetry.services.devices import (
     rotate_token,
 )
 from telemetry.services.exports import (
+    EXPORT_KEPT_FOR,
+    MAX_EXPORT_BYTES,
+    MAX_EXPORT_ROWS,
     MAX_EXPORT_SIGNALS,
+    MAX_OPEN_EXPORTS,
     ExportRefused,
     NotReady,
     cancel_export,
@@ -23,7 +27,11 @@ from telemetry.services.exports import (
 )
 
 __all__ = [
+    "EXPORT_KEPT_FOR",
+    "MAX_EXPORT_BYTES",
+    "MAX_EXPORT_ROWS",
     "MAX_EXPORT_SIGNALS",
+    "MAX_OPEN_EXPORTS",
     "DeviceRetired",
     "ExportRefused",
     "NameTaken",

@@ -21,10 +21,10 @@ from tenants.models import Job, User
 log = structlog.get_logger(__name__)
 
 MAX_EXPORT_SIGNALS = 64
-MAX_ROWS = 50_000_000
-MAX_BYTES = 2 * 1024**3
-MAX_OPEN = 3
-KEPT_FOR = timedelta(days=7)
+MAX_EXPORT_ROWS = 50_000_000
+MAX_EXPORT_BYTES = 2 * 1024**3
+MAX_OPEN_EXPORTS = 3
+EXPORT_KEPT_FOR = timedelta(days=7)
 # The store for files may be away for an hour and a half; then the export has failed.
 RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 600, 1200, 1800, 1800))
 TOPIC = "exports"
@@ -69,20 +69,21 @@ def request_export(
             f"An export takes up to {MAX_EXPORT_SIGNALS} signals, not {len(signals)}.",
         )
     n_rows = _most_rows(signals, start=start, end=end)
-    if n_rows > MAX_ROWS:
+    if n_rows > MAX_EXPORT_ROWS:
         raise ExportRefused(
             "too_many_rows",
-            f"This would be up to {n_rows:,} rows; an export takes {MAX_ROWS:,}."
+            f"This would be up to {n_rows:,} rows; an export takes {MAX_EXPORT_ROWS:,}."
             " Choose a shorter range or fewer signals.",
         )
     factory = current_factory()
     with transaction.atomic():
         # Two requests at once would both see room for one more: they pass here one by one.
         type(factory).objects.select_for_update().get(pk=factory.pk)
-        if len(selectors.open_exports()) >= MAX_OPEN:
+        if len(selectors.open_exports()) >= MAX_OPEN_EXPORTS:
             raise ExportRefused(
                 "too_many_exports",
-                f"{MAX_OPEN} exports are being written already: wait for one, or cancel it.",
+                f"{MAX_OPEN_EXPORTS} exports are being written already:"
+                " wait for one, or cancel it.",
             )
         export = Export.objects.create(
             signal_ids=[signal.pk for signal in signals],
@@ -148,7 +149,7 @@ def write_export(*, export_id: UUID, report: Report) -> dict[str, int]:
     at = timezone.now()
     is_done = _move(
         export, Export.State.DONE, message="", progress=1.0, n_rows=n_rows, n_bytes=n_bytes,
-        finished_at=at, expires_at=at + KEPT_FOR,
+        finished_at=at, expires_at=at + EXPORT_KEPT_FOR,
     )  # fmt: skip
     if not is_done:  # cancelled while the last piece was stored
         storage.delete(key=object_key(export))
@@ -259,10 +260,10 @@ def _write(export: Export, path: Path, report: Report) -> int:
 
 
 def _check_size(path: Path) -> None:
-    if path.stat().st_size > MAX_BYTES:
+    if path.stat().st_size > MAX_EXPORT_BYTES:
         raise ExportRefused(
             "too_many_bytes",
-            f"The file passed {MAX_BYTES // 1024**3} GiB, which is the most one may have."
+            f"The file passed {MAX_EXPORT_BYTES // 1024**3} GiB, which is the most one may have."
             " Choose a shorter range, or Parquet, which is smaller.",
         )
 

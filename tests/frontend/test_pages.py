@@ -18,6 +18,8 @@ ROLES = ("owner", "admin", "engineer", "operator", "viewer")
 PAGES = {
     "/": (),
     "/machines/": (),
+    "/explore/": (),
+    "/explore/exports/": ("operator", "viewer"),
     "/devices/": (),
     "/settings/": (),
     "/start/": ("operator", "viewer"),

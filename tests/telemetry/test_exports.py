@@ -88,7 +88,7 @@ def test_pieces_cover_the_range_once_and_stay_small(n_hours):
 
 
 def test_more_than_an_export_may_hold_is_refused_with_the_figure(in_acme, monkeypatch):
-    monkeypatch.setattr(export_services, "MAX_ROWS", 5)
+    monkeypatch.setattr(export_services, "MAX_EXPORT_ROWS", 5)
     load = store(device(), "load", [1.0] * 6, at=NOON, every=SECOND)
 
     with pytest.raises(services.ExportRefused, match="up to 6 rows; an export takes 5"):
@@ -97,7 +97,7 @@ def test_more_than_an_export_may_hold_is_refused_with_the_figure(in_acme, monkey
 
 @pytest.mark.slow
 def test_a_file_that_grows_too_large_ends_with_words(bucket, in_acme, monkeypatch):
-    monkeypatch.setattr(export_services, "MAX_BYTES", 1000)
+    monkeypatch.setattr(export_services, "MAX_EXPORT_BYTES", 1000)
     load = store(device(), "load", [1.0] * 600, at=NOON, every=SECOND)
 
     export = run(ask(load), in_acme)
@@ -108,7 +108,7 @@ def test_a_file_that_grows_too_large_ends_with_words(bucket, in_acme, monkeypatc
 
 def test_only_so_many_are_written_at_a_time(in_acme):
     load = store(device(), "load", [1.0], at=NOON, every=SECOND)
-    for _ in range(export_services.MAX_OPEN):
+    for _ in range(export_services.MAX_OPEN_EXPORTS):
         ask(load)
 
     with pytest.raises(services.ExportRefused, match="wait for one, or cancel it"):
