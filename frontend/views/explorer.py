@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from frontend import explorer, explorer_events
@@ -183,7 +184,7 @@ def _matches(request: HttpRequest, signals: Sequence[Signal], q: str) -> list[Ma
             name=row.label,
             detail=" · ".join(_places(row)),
             unit=row.unit,
-            url=f"{path}?{explorer.urlencode([*kept, ('s', str(row.pk))])}",
+            url=f"{path}?{urlencode([*kept, ('s', str(row.pk))])}",
             is_chosen=row.pk in drawn,
         )
         for row in rows[:MOST_MATCHES]

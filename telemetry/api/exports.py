@@ -1,6 +1,6 @@
 """Exports of readings, for programs: ask, look how far it is, fetch the file."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -128,7 +128,7 @@ class ExportDetail(APIView):
     """One export."""
 
     required_permission = "telemetry.export"
-    http_method_names: ClassVar[list[str]] = ["get", "delete", "head", "options"]
+    http_method_names = ["get", "delete", "head", "options"]
 
     @extend_schema(responses=ExportSerializer)
     def get(self, request: Request, export_id: UUID) -> Response:

@@ -43,7 +43,7 @@ class LineSerializer(serializers.Serializer[Any]):
     signal = serializers.IntegerField()
     device_id = serializers.IntegerField()
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF's fields have labels too
     unit = serializers.CharField()
     is_raw = serializers.BooleanField(help_text="Each point is a reading, not a bucket.")
     t = serializers.ListField(child=serializers.IntegerField(), help_text="ms since 1970")

@@ -182,8 +182,8 @@ def tidy_exports(*, at: datetime) -> int:
         storage.delete(key=object_key(export))
         n_tidied += _move(export, Export.State.EXPIRED, message="")
     given_up = Job.objects.filter(state__in=[Job.State.DEAD, Job.State.FAILED, Job.State.DONE])
-    for export in Export.objects.filter(state__in=Export.OPEN_STATES).exclude(job_id=None):
-        if given_up.filter(pk=export.job_id).exists():
+    for export in Export.objects.filter(state__in=Export.OPEN_STATES):
+        if export.job_id and given_up.filter(pk=export.job_id).exists():
             n_tidied += _move(
                 export, Export.State.FAILED, finished_at=at,
                 message="Something broke on our side while it was written. Ask for it again.",

@@ -25,7 +25,7 @@ const ADDRESS_MS = 400; // browsers count how often a page rewrites its address
 const FRAME_MS = 1_000; // readings that arrive are drawn at most this often
 const TICK_MS = 5_000; // the present moves on also when nothing comes
 const PATIENCE_MS = 20_000;
-const POINT_PX = 2.5; // a bucket takes so many pixels: finer is not seen and costs a frame
+const POINT_PX = 4; // a bucket takes so many pixels: finer is not seen and costs a frame
 
 /** Signals of any machines on one time axis; asks only for what is in sight. */
 export class Explorer {

@@ -18,7 +18,7 @@ type Link = "connecting" | "live" | "quiet" | "lost";
 const GRACE_MS = 4_000; // a reconnect within this time is nobody's business
 const RETRY_MS = 5_000;
 const REFRESH_MS = 4_000; // parts that the server draws are asked for at most this often
-const TOPIC_MS = 300; // what a person waits for (a job's progress) is asked for sooner
+const TOPIC_MS = 1_000; // what a person waits for (a job's progress) is asked for sooner
 const QUIET_MS = 60_000;
 const MOST_WAITING = 2_000; // a page that cannot keep up forgets what is older
 

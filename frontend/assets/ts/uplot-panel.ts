@@ -84,21 +84,34 @@ export function hatch(plot: uPlot, data: { start: number; end: number; gaps: [nu
     if (to <= scaleLow || from >= scaleHigh) continue;
     const left = plot.valToPos(Math.max(from, scaleLow), "x", true);
     const right = plot.valToPos(Math.min(to, scaleHigh), "x", true);
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(left, top, right - left, height);
-    ctx.clip();
-    ctx.strokeStyle = token("hatch");
-    ctx.lineWidth = ratio;
-    ctx.beginPath();
-    for (let x = left - height; x < right; x += 6 * ratio) {
-      ctx.moveTo(x, top + height);
-      ctx.lineTo(x + height, top);
-    }
-    ctx.stroke();
-    ctx.restore();
+    ctx.fillStyle = hatching(ctx, ratio);
+    ctx.fillRect(left, top, right - left, height);
     if (label) gapLabel(ctx, { middle: (left + right) / 2, top, text: `No data ${length(to - from)}`, room: right - left, ratio });
   }
+}
+
+const hatchings = new Map<string, CanvasPattern | string>();
+
+/** Slanted lines as a pattern: painted once, where hundreds of strokes would be drawn each time. */
+function hatching(ctx: CanvasRenderingContext2D, ratio: number): CanvasPattern | string {
+  const colour = token("hatch");
+  const key = `${colour} ${ratio}`;
+  const made = hatchings.get(key);
+  if (made) return made;
+  const tile = document.createElement("canvas");
+  const size = (tile.width = tile.height = Math.round(6 * ratio));
+  const pen = tile.getContext("2d");
+  if (!pen) return colour;
+  pen.strokeStyle = colour;
+  pen.lineWidth = ratio;
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  const pattern = ctx.createPattern(tile, "repeat") ?? colour;
+  hatchings.set(key, pattern);
+  return pattern;
 }
 
 function gapLabel(ctx: CanvasRenderingContext2D, at: { middle: number; top: number; text: string; room: number; ratio: number }): void {
