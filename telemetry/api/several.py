@@ -15,6 +15,13 @@ from tenants.api.errors import ErrorSerializer
 
 MAX_SIGNALS = 16
 _AT = {"type": "string", "format": "date-time"}
+_SIGNALS = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "minItems": 1,
+    "maxItems": MAX_SIGNALS,
+}
+_BUCKETS = {"type": "integer", "minimum": 1, "maximum": selectors.MAX_BUCKETS, "default": 500}
 
 
 class SeveralQuerySerializer(serializers.Serializer[Any]):
@@ -31,13 +38,8 @@ class SeveralQuerySerializer(serializers.Serializer[Any]):
         min_value=1, max_value=selectors.MAX_BUCKETS, default=500, required=False
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["start"] >= attrs["end"]:
-            raise serializers.ValidationError({"end": ["The end must lie after the start."]})
-        return attrs
 
-
-class LineSerializer(serializers.Serializer[Any]):
+class SignalLineSerializer(serializers.Serializer[Any]):
     """One signal: buckets, or single readings where there are few."""
 
     signal = serializers.IntegerField()
@@ -58,7 +60,7 @@ class SeveralSerializer(serializers.Serializer[Any]):
 
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
-    lines = LineSerializer(many=True)
+    lines = SignalLineSerializer(many=True)
 
 
 _EXAMPLE = {
@@ -88,12 +90,12 @@ class SeveralSeries(APIView):
         operation_id="series_retrieve",
         parameters=[
             OpenApiParameter(
-                "signal", int, many=True, required=True,
+                "signal", _SIGNALS, required=True,
                 description=f"Ids of signals; repeat it, up to {MAX_SIGNALS} times.",
             ),
             OpenApiParameter("start", _AT, required=True),
             OpenApiParameter("end", _AT, required=True),
-            OpenApiParameter("n", int, description="Buckets at most, up to 5000. Default 500."),
+            OpenApiParameter("n", _BUCKETS, description="Buckets at most."),
         ],
         responses={200: SeveralSerializer, 400: ErrorSerializer},
         examples=[OpenApiExample("Two machines", value=_EXAMPLE, response_only=True)],
@@ -113,6 +115,8 @@ class SeveralSeries(APIView):
         rows = selectors.signals(ids=wanted).in_bulk()
         if len(rows) < len(wanted):
             raise Http404
+        if start >= end:
+            raise serializers.ValidationError({"end": ["The end must lie after the start."]})
         signals = [rows[pk] for pk in wanted]
         found = selectors.lines(
             signals=signals, start=start, end=end, n_buckets=asked.validated_data["n"]

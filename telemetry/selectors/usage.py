@@ -1,7 +1,7 @@
 """How much was stored: what billing pulls."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,9 +38,8 @@ def usage_changed_since(at: datetime) -> list[HourOfUse]:
 
 def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
     """Return the hours that touch [start, end) and hold readings of a device, with how many."""
-    rows = ReadingHour.objects.filter(
-        device_id=device_id, hour__gt=start - timedelta(hours=1), hour__lt=end
-    )
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = ReadingHour.objects.filter(device_id=device_id, hour__gte=first, hour__lt=end)
     return list(rows.order_by("hour").values_list("hour", "n_readings"))
 
 
