@@ -52,6 +52,7 @@ class _Entry:
 MAIN = (
     _Entry("Now", "activity-heartbeat", "now", "production.view"),
     _Entry("Machines", "assembly", "machines", "production.view", ("machine",)),
+    _Entry("Explore", "chart-line", "explorer", "telemetry.view", ("explorer", "export")),
 )
 SETTINGS = (
     _Entry("Devices and keys", "router", "devices", "telemetry.view", ("device", "signals")),

@@ -1,5 +1,6 @@
 """The floor as the pages show it: what analytics decided, in tiles, rows, chips and figures."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from frontend.timelines import Span, Timeline, timeline
 from frontend.words import STATE_WORDS
 
 IDLE_LIMIT = timedelta(minutes=30)
+EARLIEST_SILENCE = timedelta(seconds=60)
 MOST_ROWS = 5
 SHORTEST_STOP_S = 60.0
 MOST_STOPS = 12
@@ -50,6 +52,24 @@ class ShiftRow:
     name: str
     starts: str
     timeline: Timeline
+
+
+def next_change(seen: Iterable[tuple[str, datetime | None]], *, now: datetime) -> int | None:
+    """Return when a state may change by time alone: a machine that talks would be silent.
+
+    Args:
+        seen: state and newest reading of each machine.
+
+    Returns:
+        Seconds since 1970, None where every machine is silent already. Silence begins 60 s after
+        a reading at the earliest; of a machine that reports less often we ask later and later.
+    """
+    times = [
+        at + max(EARLIEST_SILENCE, 1.5 * (now - at))
+        for state, at in seen
+        if state != "nodata" and at is not None
+    ]
+    return math.ceil(min(times).timestamp()) + 1 if times else None
 
 
 def tile_of(tile: MachineTile, *, now: datetime) -> Tile:

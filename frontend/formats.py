@@ -70,6 +70,16 @@ def length(seconds: float | None) -> str:
     return f"{round(hours / 24)} days"
 
 
+def size(n_bytes: int | None) -> str:
+    """Write the size of a file in the unit that keeps it short: 840 B, 12.4 kB, 1.9 MB."""
+    if n_bytes is None:
+        return DASH
+    value, units = float(n_bytes), ["B", "kB", "MB", "GB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
 def local(at: datetime, zone: tzinfo | None = None) -> datetime:
     return at.astimezone(zone or timezone.get_current_timezone())
 

@@ -86,6 +86,7 @@ class MachinePage:
     n_more_stops: int
     may_connect: bool
     connect_url: str
+    refresh_at: int | None
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,13 @@ def build(
     is_cut = len(segments) < 2
     stops, n_more = floor.stops(segments, now=now)
     shifts = floor.eight_hours(segments, now=now, name=machine.name)
+    state = str(present.state) if present else "nodata"
+    last_at = max((last.ts for last in chosen.latest.values() if last.ts), default=None)
     return MachinePage(
         name=machine.name,
         url=reverse("frontend:machine", args=[machine.pk]),
         line=machine.line.name,
-        state=str(present.state) if present else "nodata",
+        state=state,
         since=present.start if present and not is_cut else None,
         under=_under(machine),
         device_ids=" ".join(str(device.pk) for device in chosen.devices),
@@ -151,6 +154,7 @@ def build(
         n_more_stops=n_more,
         may_connect=may_connect,
         connect_url=f"{reverse('frontend:start')}?machine={machine.pk}" if may_connect else "",
+        refresh_at=floor.next_change([(state, last_at)], now=now),
     )
 
 

@@ -1,15 +1,20 @@
 """Live readings for the portal's pages, by server-sent events.
 
 One subscription per process and factory's channel on Valkey, fanned out to the open pages
-through bounded queues. A page that reads too slowly misses readings, never memory.
+through bounded queues. A page that reads too slowly misses readings, never memory; one that
+reads fast gets them in a few bundles a second, however many arrive.
+
+A message on the channel is one JSON object a line: a reading, or `{"topic": ...}`, which says
+that something else has changed (`tenants.announcing`).
 Events: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
 import contextlib
+import json
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -29,7 +34,11 @@ HEARTBEAT_S = 15.0
 # Then the browser connects again, and whoever has left the factory is turned away.
 LIFETIME_S = 300.0
 QUEUE_SIZE = 200
+# At most so often, and so many readings at a time: what a page can draw without a stutter.
+PACE_S = 0.25
+MAX_LINES = 1_000
 MAX_DEVICES = 200
+TOPIC_START = b'{"topic":'
 
 
 class Hub:
@@ -123,12 +132,51 @@ async def events(
         yield b"retry: 2000\n\n: connected\n\n"
         while (left_s := ends_at - time.monotonic()) > 0:
             try:
-                data = await asyncio.wait_for(queue.get(), min(HEARTBEAT_S, left_s))
+                first = await asyncio.wait_for(queue.get(), min(HEARTBEAT_S, left_s))
             except TimeoutError:
                 yield b": beat\n\n"
                 continue
-            if not starts or data.startswith(starts):
-                yield b"event: reading\ndata: " + data + b"\n\n"
+            if event := _event(_waiting(queue, first), starts):
+                yield event
+            await asyncio.sleep(PACE_S)
+
+
+def _waiting(queue: "asyncio.Queue[bytes]", first: bytes) -> Iterator[bytes]:
+    """Yield the lines of a message and of all that came with it."""
+    yield from first.split(b"\n")
+    while not queue.empty():
+        yield from queue.get_nowait().split(b"\n")
+
+
+def _event(lines: Iterable[bytes], starts: tuple[bytes, ...]) -> bytes:
+    """Write lines as events: all readings as one, and each topic once."""
+    readings: list[bytes] = []
+    topics: dict[bytes, None] = {}
+    for line in lines:
+        if line.startswith(TOPIC_START):
+            topics[line] = None
+        elif line and (not starts or line.startswith(starts)):
+            readings.append(line)
+    written = [b"event: change\ndata: " + line + b"\n\n" for line in topics]
+    if readings:
+        data = b"\ndata: ".join(readings[-MAX_LINES:])
+        written.append(b"event: reading\ndata: " + data + b"\n\n")
+    return b"".join(written)
+
+
+async def topic_events(channel: str, *, topic: str) -> AsyncGenerator[bytes, None]:
+    """Yield an event each time that one topic changes, and nothing else of the channel."""
+    wanted = _topic_line(topic)
+    async with contextlib.aclosing(events(channel)) as stream:
+        async for event in stream:
+            if event.startswith((b"retry", b":")):
+                yield event
+            elif wanted in event:
+                yield b"event: change\ndata: " + wanted + b"\n\n"
+
+
+def _topic_line(topic: str) -> bytes:
+    return json.dumps({"topic": topic}, separators=(",", ":")).encode()
 
 
 def _asked_devices(request: HttpRequest) -> Iterator[int]:
@@ -141,14 +189,15 @@ def _asked_devices(request: HttpRequest) -> Iterator[int]:
 @requires("telemetry.view")
 def stream(request: HttpRequest) -> HttpResponseBase:
     """Stream the readings of the factory of this host; `?device=1&device=2` only of some."""
-    channel = names.channel("live")
-    device_ids = frozenset(_asked_devices(request))
-    response = StreamingHttpResponse(
-        events(channel, device_ids=device_ids), content_type="text/event-stream"
-    )
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"
+    return response(events(names.channel("live"), device_ids=frozenset(_asked_devices(request))))
+
+
+def response(stream: AsyncGenerator[bytes, None]) -> StreamingHttpResponse:
+    """Answer with a stream of events."""
+    answer = StreamingHttpResponse(stream, content_type="text/event-stream")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Accel-Buffering"] = "no"
     # The stream lives for minutes and asks the database nothing: give the connection back.
     if not connection.in_atomic_block:
         connection.close()
-    return response
+    return answer

@@ -4,4 +4,9 @@ BEAT = {
     "telemetry.compact": {"task": "telemetry.compact", "every_s": 60.0, "queue": "default"},
     # Four times a day, so that a clock that is restarted every night comes to it, too.
     "telemetry.retain": {"task": "telemetry.retain", "every_s": 6 * 3600.0, "queue": "default"},
+    "telemetry.tidy_exports": {
+        "task": "telemetry.tidy_exports",
+        "every_s": 3600.0,
+        "queue": "default",
+    },
 }

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -79,3 +80,19 @@ def retain_history(*, schema: str, job: JobHandle, **_kwargs: Any) -> dict[str, 
         "n_readings_archived": archived.readings,
         "n_objects_swept": n_swept,
     }
+
+
+@factory_task("telemetry.write_export")
+def write_export(*, export_id: str, job: JobHandle, **_kwargs: Any) -> dict[str, int]:
+    """Write the file of one export."""
+    return services.write_export(export_id=UUID(export_id), report=job.report)
+
+
+def _tidy_one(_factory: Factory) -> None:
+    services.tidy_exports(at=timezone.now())
+
+
+@public_task("telemetry.tidy_exports")
+def tidy_exports(**_kwargs: Any) -> None:
+    """Remove files that nobody fetched in time, in every factory."""
+    for_each_factory(_tidy_one)

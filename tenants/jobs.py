@@ -19,7 +19,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from tenants.context import factory_context
+from tenants import announcing
+from tenants.context import PUBLIC, factory_context
 from tenants.models import Factory, Job
 
 log = structlog.get_logger()
@@ -65,6 +66,16 @@ class JobHandle:
             message=message[:500],
             heartbeat_at=timezone.now(),
         )
+        _tell(self.id)
+
+
+def topic(job_id: Any) -> str:
+    """Name what is announced on the channel of public when a job has come further or ended."""
+    return f"job:{job_id}"
+
+
+def _tell(job_id: Any) -> None:
+    announcing.announce(topic(job_id), schema=PUBLIC)
 
 
 def factory_task(name: str, *, queue: str = "default") -> Callable[[Task], Task]:
@@ -235,6 +246,7 @@ def _finish(job: Job, *, state: str, **fields: Any) -> None:
     if "message" in fields:
         fields["message"] = fields["message"][:500]
     Job.objects.filter(pk=job.pk).update(state=state, finished_at=timezone.now(), **fields)
+    _tell(job.pk)
     log.info("jobs.finished", state=state)
 
 

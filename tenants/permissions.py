@@ -14,7 +14,13 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 VIEW = frozenset({"production.view", "telemetry.view", "mlops.view", "analytics.view"})
 WORK = frozenset({"production.record"})
 ENGINEER = frozenset(
-    {"production.manage", "telemetry.manage_devices", "mlops.train", "analytics.manage"}
+    {
+        "production.manage",
+        "telemetry.manage_devices",
+        "telemetry.export",
+        "mlops.train",
+        "analytics.manage",
+    }
 )
 ACCOUNT = frozenset(
     {

@@ -6,7 +6,13 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +22,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 from frontend import founding
 from frontend.forms import FactoryForm
 from frontend.pages import answer
-from tenants import people, services
+from telemetry import live
+from tenants import jobs, names, people, services
+from tenants.context import PUBLIC
 from tenants.models import User
 
 
@@ -69,6 +77,17 @@ def factory_progress(request: HttpRequest, job_id: UUID) -> HttpResponse:
         raise Http404
     context = {"progress": progress}
     return answer(request, "frontend/public/factory_progress.html", context, part="progress")
+
+
+@require_GET
+@never_cache
+@login_required
+def factory_progress_stream(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    """Stream that the creation of a factory has come further."""
+    if founding.progress_of(job_id, user=cast("User", request.user)) is None:
+        raise Http404
+    channel = names.channel("live", schema=PUBLIC)
+    return live.response(live.topic_events(channel, topic=jobs.topic(job_id)))
 
 
 @require_GET

@@ -43,6 +43,7 @@ def machine_list(request: PortalRequest) -> HttpResponse:
         "q": q,
         "n_machines": n_machines,
         "may_connect": may(request, "telemetry.manage_devices"),
+        "refresh_at": floor.next_change(((str(t.state), t.last_seen_at) for t in tiles), now=at),
     }
     return answer(request, "frontend/machines/list.html", context, part="live")
 

@@ -37,6 +37,7 @@ class NowPage:
     rows_url: str
     all_url: str
     may_connect: bool
+    refresh_at: int | None
 
 
 @require_GET
@@ -74,6 +75,7 @@ def _page(request: PortalRequest, *, state: str, view: str) -> NowPage:
         rows_url=floor.page_url(address, state=state, view="rows"),
         all_url=floor.page_url(address, state="", view=kept_view),
         may_connect=may(request, "telemetry.manage_devices"),
+        refresh_at=floor.next_change(((str(t.state), t.last_seen_at) for t in tiles), now=at),
     )
 
 

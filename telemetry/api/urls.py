@@ -1,6 +1,6 @@
 from django.urls import path
 
-from telemetry.api import claims, imports, insight, views
+from telemetry.api import claims, exports, imports, insight, several, views
 
 app_name = "telemetry-api"
 urlpatterns = [
@@ -28,5 +28,9 @@ urlpatterns = [
     path("claim-codes", claims.ClaimCodes.as_view(), name="claim-codes"),
     path("claim-codes/<int:code_id>", claims.ClaimCodeDetail.as_view(), name="claim-code"),
     path("claim", claims.Claim.as_view(), name="claim"),
+    path("series", several.SeveralSeries.as_view(), name="several-series"),
+    path("exports", exports.Exports.as_view(), name="exports"),
+    path("exports/<uuid:export_id>", exports.ExportDetail.as_view(), name="export"),
+    path("exports/<uuid:export_id>/file", exports.ExportFile.as_view(), name="export-file"),
     path("latest", views.Latest.as_view(), name="latest"),
 ]

@@ -8,6 +8,7 @@ when they are opened.
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import msgspec
@@ -38,6 +39,8 @@ class Publisher:
         self._interval_s = interval_s
         self._newest: dict[tuple[str, int], tuple[int, dict[str, Any]]] = {}
         self._counts: dict[tuple[str, int], int] = {}
+        # Devices of which everything was refused: whoever connects one is waiting for a word.
+        self._refused: set[tuple[str, int]] = set()
         self._arrived = asyncio.Event()
 
     def announce(self, submissions: list[Submission]) -> None:
@@ -46,9 +49,11 @@ class Publisher:
             return
         for submission in submissions:
             newest = submission.newest
-            if newest is None or not submission.n_stored:
-                continue
             key = (submission.device.factory.schema, submission.device.id)
+            if newest is None or not submission.n_stored:
+                if submission.rejected:
+                    self._refused.add(key)
+                continue
             before = self._newest.get(key)
             if before is None or newest[0] >= before[0]:
                 self._newest[key] = (newest[0], submission.newest_values)
@@ -80,7 +85,12 @@ class Publisher:
     async def _send(self, client: Any) -> None:
         newest, self._newest = self._newest, {}
         counts, self._counts = self._counts, {}
+        refused, self._refused = self._refused - newest.keys(), set()
+        now = iso_utc(time.time_ns() // 1000)
         lines: dict[str, list[bytes]] = {}
+        for schema, device_id in refused:
+            nothing = {"device_id": device_id, "ts": now, "values": {}, "n": 0}
+            lines.setdefault(schema, []).append(_ENCODE(nothing))
         for (schema, device_id), (time_us, values) in newest.items():
             reading = {
                 "device_id": device_id,

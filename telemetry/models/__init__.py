@@ -2,6 +2,7 @@
 
 from telemetry.models.attributes import DeviceAttribute
 from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
+from telemetry.models.exports import Export
 from telemetry.models.history import ArchiveFile, Rollup, Segment, UsageDelta
 from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRevision
 from telemetry.models.refusals import RefusalCount, RefusedReading, RefusedRequest
@@ -10,6 +11,7 @@ __all__ = [
     "ArchiveFile",
     "Device",
     "DeviceAttribute",
+    "Export",
     "Keyset",
     "Latest",
     "ReadingHot",

@@ -6,6 +6,7 @@ The only way to the reading tables: what is hot today and sealed tomorrow is uni
 from telemetry.selectors.attributes import attributes_of
 from telemetry.selectors.devices import device, devices, devices_of, signal, signals_of
 from telemetry.selectors.dictionary import Value
+from telemetry.selectors.exports import export, exports, open_exports
 from telemetry.selectors.fleet import (
     CLOCK_OFF,
     FILTERS,
@@ -30,13 +31,21 @@ from telemetry.selectors.history import (
     series,
 )
 from telemetry.selectors.latest import LatestReading, latest_values
+from telemetry.selectors.lines import DRAWN_KINDS, Line, lines, signals
 from telemetry.selectors.quality import DeviceQuality, SignalQuality, device_quality
 from telemetry.selectors.refusals import refusal_counts, refused_readings, refused_requests_of
 from telemetry.selectors.stream import StreamItem, readings_last_minute, stream
-from telemetry.selectors.usage import HourOfUse, usage_by_hour, usage_changed_since
+from telemetry.selectors.usage import (
+    HourOfUse,
+    first_hour_of,
+    hours_of,
+    usage_by_hour,
+    usage_changed_since,
+)
 
 __all__ = [
     "CLOCK_OFF",
+    "DRAWN_KINDS",
     "FILTERS",
     "MAX_BUCKETS",
     "DeviceQuality",
@@ -46,6 +55,7 @@ __all__ = [
     "HourOfUse",
     "KeySeries",
     "LatestReading",
+    "Line",
     "RawResult",
     "SeriesResult",
     "SignalQuality",
@@ -56,12 +66,18 @@ __all__ = [
     "device_quality",
     "devices",
     "devices_of",
+    "export",
+    "exports",
+    "first_hour_of",
     "fleet",
     "fleet_device",
     "groups",
     "health",
+    "hours_of",
     "latest_values",
+    "lines",
     "n_by_state",
+    "open_exports",
     "raw",
     "readings_last_minute",
     "readings_per_min",
@@ -71,6 +87,7 @@ __all__ = [
     "revisions",
     "series",
     "signal",
+    "signals",
     "signals_of",
     "stream",
     "tags",

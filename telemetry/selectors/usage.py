@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,25 @@ def usage_changed_since(at: datetime) -> list[HourOfUse]:
     """
     changed = "(SELECT device_id, hour FROM facts WHERE changed_at >= %s)"
     return _usage(f"{_USAGE} WHERE (f.device_id, f.hour) IN {changed}", [at])
+
+
+def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Return the hours that touch [start, end) and hold readings of a device, with how many."""
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    used = usage_by_hour(start=first, end=end, device_ids=[device_id])
+    return [(row.hour, row.n_readings) for row in used]
+
+
+def first_hour_of(*, device_id: int) -> datetime | None:
+    """Return the earliest hour of which a device has readings."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH facts AS ({_FACTS}) SELECT min(hour) FROM facts"  # noqa: S608
+            " WHERE device_id = %s",
+            [device_id],
+        )
+        found: tuple[datetime | None] = cursor.fetchone()
+        return found[0]
 
 
 def _usage(question: str, values: list[Any]) -> list[HourOfUse]:

@@ -1,12 +1,6 @@
 """What can happen on this floor, one use case a function."""
 
-from telemetry.services.archiving import (
-    Archived,
-    NoArchiveFile,
-    archive,
-    restore,
-    sweep_archive,
-)
+from telemetry.services.archiving import Archived, NoArchiveFile, archive, restore, sweep_archive
 from telemetry.services.claims import Claimed, claim_device
 from telemetry.services.compaction import Compacted, compact, waits_for_compaction
 from telemetry.services.devices import (
@@ -22,38 +16,64 @@ from telemetry.services.devices import (
     revoke_token,
     rotate_token,
 )
+from telemetry.services.exports import (
+    EXPORT_KEPT_FOR,
+    MAX_EXPORT_BYTES,
+    MAX_EXPORT_ROWS,
+    MAX_EXPORT_SIGNALS,
+    MAX_OPEN_EXPORTS,
+    ExportRefused,
+    NotReady,
+    cancel_export,
+    file_of,
+    request_export,
+    tidy_exports,
+    write_export,
+)
 from telemetry.services.imports import Imported, import_devices, preview
 from telemetry.services.retention import Expired, expire
 from telemetry.services.rollups import rebuild_rollups
 from telemetry.services.usage import fold_usage
 
 __all__ = [
+    "EXPORT_KEPT_FOR",
+    "MAX_EXPORT_BYTES",
+    "MAX_EXPORT_ROWS",
+    "MAX_EXPORT_SIGNALS",
+    "MAX_OPEN_EXPORTS",
     "Archived",
     "Claimed",
     "Compacted",
     "DeviceRetired",
     "Expired",
+    "ExportRefused",
     "Imported",
     "NameTaken",
     "NoArchiveFile",
     "NoSuchToken",
+    "NotReady",
     "Origin",
     "RangeEmpty",
     "archive",
+    "cancel_export",
     "change_device",
     "claim_device",
     "compact",
     "create_device",
     "describe_signal",
     "expire",
+    "file_of",
     "fold_usage",
     "import_devices",
     "preview",
     "rebuild_rollups",
+    "request_export",
     "restore",
     "retire_device",
     "revoke_token",
     "rotate_token",
     "sweep_archive",
+    "tidy_exports",
     "waits_for_compaction",
+    "write_export",
 ]

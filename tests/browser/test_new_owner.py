@@ -42,7 +42,18 @@ def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
 
 
 WIDTHS = (1440, 820, 390)
-PAGES = ("/", "/machines/", "/start/", "/devices/", "/usage/", "/people/", "/audit/", "/settings/")
+PAGES = (
+    "/",
+    "/machines/",
+    "/explore/",
+    "/explore/exports/",
+    "/start/",
+    "/devices/",
+    "/usage/",
+    "/people/",
+    "/audit/",
+    "/settings/",
+)
 
 
 def test_no_page_scrolls_sideways_at_any_width(page: Page, installation):

@@ -116,7 +116,12 @@ def running(n_devices: int) -> Iterator[Takt]:
     with installation("clients") as (stack, environment):
         certificates = Certificates(Path(environment["TAKT_VAR"]))
         certificates.ensure(now=dt.datetime.now(dt.UTC))
-        takt = Takt(stack, environment, certificates, factories_made(environment, {"bench": n_devices})["bench"])
+        takt = Takt(
+            stack,
+            environment,
+            certificates,
+            factories_made(environment, {"bench": n_devices})["bench"],
+        )
         takt.start()
         try:
             yield takt

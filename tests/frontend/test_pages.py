@@ -18,6 +18,8 @@ ROLES = ("owner", "admin", "engineer", "operator", "viewer")
 PAGES = {
     "/": (),
     "/machines/": (),
+    "/explore/": (),
+    "/explore/exports/": ("operator", "viewer"),
     "/devices/": (),
     "/devices/codes/": ("operator", "viewer"),
     "/devices/import/": ("operator", "viewer"),

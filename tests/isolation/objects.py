@@ -14,7 +14,7 @@ from billing.models import Invoice
 from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
-from telemetry.models import Device, Latest, Signal, SignalKey
+from telemetry.models import Device, Export, Latest, Signal, SignalKey
 from tenants import claims, credentials
 from tenants.models import Credential, Factory, Membership, Notification
 from tenants.notifications import endpoints, notify
@@ -63,6 +63,15 @@ def signal_id(factory: Factory) -> int:
         device_id=device_id(factory), key=key, defaults={"first_seen_at": timezone.now()}
     )
     return found.pk
+
+
+def export_id(factory: Factory) -> str:
+    at = timezone.now()
+    return str(
+        Export.objects.create(
+            signal_ids=[signal_id(factory)], start=at, end=at, form="csv", created_at=at
+        ).pk
+    )
 
 
 def credential_id(factory: Factory) -> int:
@@ -121,6 +130,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
+    "export_id": export_id,
     "machine_id": machine_id,
     "machine_type_id": machine_type_id,
     "membership_id": member_id,
@@ -137,4 +147,5 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
     "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},
+    "telemetry.write_export": lambda factory: {"export_id": export_id(factory)},
 }

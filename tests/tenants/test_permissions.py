@@ -11,6 +11,7 @@ analytics.view              x     x     x        x        x
 production.record           x     x     x        x        -
 production.manage           x     x     x        -        -
 telemetry.manage_devices    x     x     x        -        -
+telemetry.export            x     x     x        -        -
 mlops.train                 x     x     x        -        -
 analytics.manage            x     x     x        -        -
 members.view                x     x     x        -        -

@@ -1,4 +1,4 @@
-import type { LiveReading } from "./live.ts";
+import { READINGS, type LiveReading } from "./live.ts";
 import { figure } from "./words.ts";
 
 /** A figure that follows one signal: data-live-value="<device id>:<key>". */
@@ -6,15 +6,15 @@ export function startLiveValue(place: HTMLElement): void {
   const [device, key] = splitOnce(place.dataset["liveValue"] ?? "");
   const listen = (event: Event): void => {
     if (!place.isConnected) {
-      document.removeEventListener("takt:reading", listen);
+      document.removeEventListener(READINGS, listen);
       return;
     }
-    const reading = (event as CustomEvent<LiveReading>).detail;
-    const value = reading.device_id === Number(device) ? reading.values[key] : undefined;
+    const own = (event as CustomEvent<LiveReading[]>).detail.filter((reading) => reading.device_id === Number(device));
+    const value = own.reverse().find((reading) => key in reading.values)?.values[key];
     if (value === undefined) return;
     place.textContent = typeof value === "number" ? figure(value) : words(value);
   };
-  document.addEventListener("takt:reading", listen);
+  document.addEventListener(READINGS, listen);
 }
 
 function words(value: boolean | string): string {

@@ -9,31 +9,47 @@ export interface LiveReading {
   n: number;
 }
 
+/** Told on the document: the readings of one frame, and that a stream is back. */
+export const READINGS = "takt:readings";
+export const RECONNECTED = "takt:reconnected";
+
 type Link = "connecting" | "live" | "quiet" | "lost";
 
 const GRACE_MS = 4_000; // a reconnect within this time is nobody's business
 const RETRY_MS = 5_000;
 const REFRESH_MS = 4_000; // parts that the server draws are asked for at most this often
-const AGEING_MS = 30_000; // and at least this often: silence changes a state too
+const TOPIC_MS = 1_000; // what a person waits for (a job's progress) is asked for sooner
 const QUIET_MS = 60_000;
+const MOST_WAITING = 2_000; // a page that cannot keep up forgets what is older
 
 let lastReadingAt: number | undefined;
 let lostAt: number | undefined;
 let link: Link = "connecting";
 let source: EventSource | undefined;
+let hasBeenOpen = false;
 let graceTimer: number | undefined;
 let retryTimer: number | undefined;
 let refreshTimer: number | undefined;
+let deadlineTimer: number | undefined;
+let frame = 0;
 let touched = new Set<number>();
+let topics = new Set<string>();
+let waiting: string[] = [];
+let isBehind = false;
 
-/** The page's one event stream: tells the other modules, keeps the light honest. */
+/** The page's one event stream: tells the other modules, keeps the light honest.
+ *
+ * Nothing here asks the server on a clock: parts are drawn again after something was heard, at
+ * a time that the server named (`data-refresh-at`), and when the stream comes back.
+ */
 export function startLive(url: string): void {
   connect(url);
   window.setInterval(showLight, 1_000);
-  window.setInterval(() => refresh(undefined), AGEING_MS);
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) refresh(undefined);
+    if (!document.hidden && isBehind) refresh(undefined);
   });
+  document.addEventListener("htmx:afterSettle", keepDeadline);
+  keepDeadline();
   // A stream that stays open keeps the browser from leaving the page at once.
   window.addEventListener("pagehide", () => source?.close());
   window.addEventListener("pageshow", (event) => {
@@ -48,13 +64,20 @@ function connect(url: string): void {
   stream.addEventListener("open", () => {
     window.clearTimeout(graceTimer);
     graceTimer = undefined;
-    const wasLost = link === "lost";
     lostAt = undefined;
     link = "live";
     showLight();
-    if (wasLost) refresh(undefined);
+    if (hasBeenOpen) {
+      refresh(undefined);
+      document.dispatchEvent(new Event(RECONNECTED));
+    }
+    hasBeenOpen = true;
   });
-  stream.addEventListener("reading", (event) => heard(JSON.parse((event as MessageEvent<string>).data) as LiveReading));
+  stream.addEventListener("reading", (event) => heard((event as MessageEvent<string>).data));
+  stream.addEventListener("change", (event) => {
+    topics.add((JSON.parse((event as MessageEvent<string>).data) as { topic: string }).topic);
+    refreshSoon(TOPIC_MS);
+  });
   stream.addEventListener("error", () => {
     graceTimer ??= window.setTimeout(() => {
       lostAt ??= Date.now() - GRACE_MS;
@@ -68,30 +91,64 @@ function connect(url: string): void {
   });
 }
 
-function heard(reading: LiveReading): void {
+/** Keep a bundle of readings, one a line, for the next frame. */
+function heard(bundle: string): void {
   lastReadingAt = Date.now();
   if (link !== "lost") link = "live";
-  document.dispatchEvent(new CustomEvent<LiveReading>("takt:reading", { detail: reading }));
-  touched.add(reading.device_id);
-  refreshTimer ??= window.setTimeout(() => {
-    refreshTimer = undefined;
-    const devices = touched;
-    touched = new Set();
-    refresh(devices);
-  }, REFRESH_MS);
-  showLight();
+  waiting.push(...bundle.split("\n"));
+  if (waiting.length > MOST_WAITING) waiting = waiting.slice(-MOST_WAITING);
+  if (document.hidden) handOn(); // a page in the background draws no frames
+  else frame ||= window.requestAnimationFrame(handOn);
 }
 
-/** Ask again for the parts that show these devices (for all parts, when none are named). */
-function refresh(devices: Set<number> | undefined): void {
-  if (document.hidden || link === "lost") return;
-  document.querySelectorAll<HTMLElement>("[data-refresh]").forEach((part) => {
-    const only = part.dataset["refresh"];
-    const concerned = !devices || !only || only.split(" ").some((id) => devices.has(Number(id)));
+function handOn(): void {
+  window.cancelAnimationFrame(frame);
+  frame = 0;
+  const readings = waiting.map((line) => JSON.parse(line) as LiveReading);
+  waiting = [];
+  for (const reading of readings) touched.add(reading.device_id);
+  document.dispatchEvent(new CustomEvent<LiveReading[]>(READINGS, { detail: readings }));
+  refreshSoon(REFRESH_MS);
+}
+
+function refreshSoon(wait: number): void {
+  if (refreshTimer !== undefined && wait >= REFRESH_MS) return;
+  window.clearTimeout(refreshTimer);
+  refreshTimer = window.setTimeout(() => {
+    refreshTimer = undefined;
+    const [devices, changed] = [touched, topics];
+    [touched, topics] = [new Set(), new Set()];
+    refresh(devices, changed);
+  }, wait);
+}
+
+/** Ask again for the parts that show these devices or topics (for all, when none are named). */
+function refresh(devices: Set<number> | undefined, changed = new Set<string>()): void {
+  isBehind = document.hidden || link === "lost";
+  if (isBehind) return;
+  document.querySelectorAll<HTMLElement>("[data-refresh], [data-refresh-on]").forEach((part) => {
+    const concerned = !devices || showsDevice(part, devices) || (part.dataset["refreshOn"] ?? "").split(" ").some((topic) => changed.has(topic));
     // Someone is typing in it: their words come first.
     const busy = part.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
     if (concerned && !busy) htmx.trigger(part, "takt:refresh", {});
   });
+}
+
+/** Whether a part shows one of these devices; without a list it shows all of them. */
+function showsDevice(part: HTMLElement, devices: Set<number>): boolean {
+  const only = part.dataset["refresh"];
+  if (only === undefined || devices.size === 0) return false;
+  return only === "" || only.split(" ").some((id) => devices.has(Number(id)));
+}
+
+/** What changes by time alone (a silence) changes at a time that is known: ask once, then. */
+function keepDeadline(): void {
+  window.clearTimeout(deadlineTimer);
+  const parts = [...document.querySelectorAll<HTMLElement>("[data-refresh-at]")];
+  const next = Math.min(...parts.map((part) => Number(part.dataset["refreshAt"]) || Infinity));
+  if (next === Infinity) return;
+  const wait = Math.max(next * 1_000 - Date.now(), REFRESH_MS);
+  deadlineTimer = window.setTimeout(() => refresh(undefined), Math.min(wait, 2_000_000_000));
 }
 
 function showLight(): void {

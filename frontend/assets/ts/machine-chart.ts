@@ -1,10 +1,11 @@
 import uPlot from "uplot";
-import type { LiveReading } from "./live.ts";
+import { READINGS, RECONNECTED, type LiveReading } from "./live.ts";
 import { aligned, type ChartData, type Panel } from "./series.ts";
 import { panelOptions, showEnds } from "./uplot-panel.ts";
 import { clock, figure, factoryZone } from "./words.ts";
 
-const RELOAD_MS = 600_000; // buckets of the server replace the single readings heard since
+const RELOAD_MS = 600_000; // then buckets of the server replace the single readings heard since
+const DRAW_MS = 500;
 const TICK_MS = 5_000; // "now" stays the right edge, also when nothing comes
 
 /** The chart of a machine: one panel a unit, on one time axis, as far as the server's JSON says. */
@@ -12,6 +13,8 @@ export function machineChart(place: HTMLElement): void {
   const url = place.dataset["chart"] ?? "";
   let data: ChartData | undefined;
   let plots: uPlot[] = [];
+  let loadedAt = 0;
+  let drawnAt = 0;
 
   const draw = (): void => {
     if (!data) return;
@@ -27,8 +30,13 @@ export function machineChart(place: HTMLElement): void {
     data = (await answer.json()) as ChartData;
     draw();
   };
+  const again = (): void => {
+    loadedAt = Date.now();
+    void load();
+  };
   const redraw = (): void => {
     if (!data) return;
+    drawnAt = Date.now();
     const [start, end] = span(data);
     data.panels.forEach((panel, index) => {
       const plot = plots[index];
@@ -37,24 +45,28 @@ export function machineChart(place: HTMLElement): void {
       plot.setScale("x", { min: start, max: end });
     });
   };
-  const stopListening = whileShown(place, (reading) => {
-    if (data?.live && append(data, reading)) redraw();
+  const stopListening = whileShown(place, (readings) => {
+    if (!data?.live) return;
+    const shown = data;
+    const isNew = readings.map((reading) => append(shown, reading)).includes(true);
+    if (isNew && Date.now() - loadedAt > RELOAD_MS) again();
+    else if (isNew && Date.now() - drawnAt > DRAW_MS) redraw();
   });
 
   const ticker = window.setInterval(() => {
     if (!place.isConnected) {
       window.clearInterval(ticker);
-      window.clearInterval(reloader);
       stopListening();
+      document.removeEventListener(RECONNECTED, again);
       plots.forEach((plot) => plot.destroy());
     } else if (data?.live) redraw();
   }, TICK_MS);
-  const reloader = window.setInterval(() => void load(), RELOAD_MS);
+  document.addEventListener(RECONNECTED, again);
   new ResizeObserver(() => {
     plots.forEach((plot) => plot.setSize({ width: place.clientWidth, height: plot.height }));
   }).observe(place);
   document.addEventListener("takt:theme", draw);
-  void load();
+  again();
 }
 
 function build(place: HTMLElement, data: ChartData): uPlot[] {
@@ -144,12 +156,12 @@ function append(data: ChartData, reading: LiveReading): boolean {
   return changed;
 }
 
-function whileShown(place: HTMLElement, use: (reading: LiveReading) => void): () => void {
+function whileShown(place: HTMLElement, use: (readings: LiveReading[]) => void): () => void {
   const listen = (event: Event): void => {
-    if (place.isConnected) use((event as CustomEvent<LiveReading>).detail);
+    if (place.isConnected) use((event as CustomEvent<LiveReading[]>).detail);
   };
-  document.addEventListener("takt:reading", listen);
-  return () => document.removeEventListener("takt:reading", listen);
+  document.addEventListener(READINGS, listen);
+  return () => document.removeEventListener(READINGS, listen);
 }
 
 function fail(place: HTMLElement): void {

@@ -12,15 +12,19 @@ import htmx from "htmx.org";
 import { startChart } from "./chart-loader.ts";
 import { startCheckOnLeave } from "./check-on-leave.ts";
 import { startCopy } from "./copy.ts";
+import { startExplorer } from "./explorer-loader.ts";
+import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
 import { startHeat } from "./heat-loader.ts";
 import { startLive } from "./live.ts";
 import { startLiveValue } from "./live-value.ts";
 import { startMenu } from "./menu.ts";
 import { startOnce } from "./once.ts";
+import { definePatch } from "./patch.ts";
 import { startRowLink } from "./row-link.ts";
 import { startSearch } from "./search.ts";
 import { startSpark } from "./spark.ts";
+import { startStream } from "./stream.ts";
 import { startSwitchTabs } from "./switch-tabs.ts";
 import { startTheme } from "./theme.ts";
 
@@ -31,10 +35,14 @@ htmx.config.selfRequestsOnly = true;
 htmx.config.historyCacheSize = 0; // pages hold readings: going back asks again
 htmx.config.scrollIntoViewOnBoost = false;
 
+definePatch();
+
 const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTMLElement) => void]> = [
   ["[data-chart]", startChart],
   ["[data-check-on-leave]", startCheckOnLeave],
   ["[data-copy]", startCopy],
+  ["[data-explorer]", startExplorer],
+  ["[data-explorer-search]", startExplorerSearch],
   ["[data-guess-zone]", startGuessZone],
   ["[data-heat]", startHeat],
   ["[data-live-value]", startLiveValue],
@@ -43,6 +51,7 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-row-link]", startRowLink],
   ["[data-search]", startSearch],
   ["[data-spark]", startSpark],
+  ["[data-stream]", startStream],
   ["[data-switch-tabs]", startSwitchTabs],
   ["[data-theme-choice]", startTheme],
 ];

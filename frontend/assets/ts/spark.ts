@@ -1,4 +1,4 @@
-import type { LiveReading } from "./live.ts";
+import { READINGS, type LiveReading } from "./live.ts";
 
 const WIDTH = 220;
 const HEIGHT = 44;
@@ -26,16 +26,18 @@ export function startSpark(svg: HTMLElement): void {
   };
   const listen = (event: Event): void => {
     if (!svg.isConnected) {
-      document.removeEventListener("takt:reading", listen);
+      document.removeEventListener(READINGS, listen);
       return;
     }
-    const reading = (event as CustomEvent<LiveReading>).detail;
-    const value = reading.values[svg.dataset["key"] ?? ""];
-    if (reading.device_id !== device || typeof value !== "number") return;
-    points.push(value);
-    if (points.length > KEPT) points.shift();
+    const values = (event as CustomEvent<LiveReading[]>).detail
+      .filter((reading) => reading.device_id === device)
+      .map((reading) => reading.values[svg.dataset["key"] ?? ""])
+      .filter((value) => typeof value === "number");
+    if (values.length === 0) return;
+    points.push(...values);
+    points.splice(0, Math.max(0, points.length - KEPT));
     draw();
   };
-  document.addEventListener("takt:reading", listen);
+  document.addEventListener(READINGS, listen);
   draw();
 }

@@ -1,12 +1,12 @@
 import uPlot from "uplot";
 import { faded, token } from "./colours.ts";
 import type { ChartData, Panel } from "./series.ts";
-import { factoryZone, figure, length } from "./words.ts";
+import { factoryZone, figure, length, mark } from "./words.ts";
 
 /** Room at the right of each panel for the name and the value of its lines. */
-const RIGHT = 96;
-const LEFT = 52;
-const DASHES: number[][] = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
+export const RIGHT = 96;
+export const LEFT = 52;
+export const DASHES: number[][] = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 
 export function panelOptions(given: { panel: Panel; data: ChartData; width: number; isLast: boolean; isOnly: boolean; first: number }): uPlot.Options {
   const { panel, data, width, isLast, isOnly, first } = given;
@@ -27,7 +27,7 @@ export function panelOptions(given: { panel: Panel; data: ChartData; width: numb
     scales: { x: { time: true, range: (_plot, low, high) => [low, high] }, y: { range: roomy } },
     axes: [
       { ...axis, size: isLast ? 28 : 0, values: isLast ? hours(data.end - data.start) : () => [], space: narrow ? 56 : 72 },
-      { ...axis, size: LEFT, values: (_plot, marks) => marks.map((mark) => mark.toLocaleString("en-GB")), space: 36 },
+      { ...axis, size: LEFT, values: (_plot, marks) => marks.map(mark), space: 36 },
     ],
     series: [{}, ...panel.series.flatMap((_each, index) => lines(first + index, DASHES[index] ?? []))],
     bands: panel.series.map((_each, index) => ({
@@ -39,7 +39,7 @@ export function panelOptions(given: { panel: Panel; data: ChartData; width: numb
 }
 
 /** Average as the line; minimum and maximum without a line, as the edges of the band. */
-function lines(index: number, dash: number[]): uPlot.Series[] {
+export function lines(index: number, dash: number[]): uPlot.Series[] {
   const edge: uPlot.Series = { width: 0, points: { show: false }, stroke: "transparent", spanGaps: false };
   const average: uPlot.Series = {
     width: 1.75,
@@ -52,11 +52,11 @@ function lines(index: number, dash: number[]): uPlot.Series[] {
 }
 
 /** Colours are counted through all panels, so that no two lines of a chart share one. */
-function colour(index: number): string {
+export function colour(index: number): string {
   return token(`series-${(index % 4) + 1}`);
 }
 
-function roomy(_plot: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
+export function roomy(_plot: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
   if (low === null || high === null) return [0, 1];
   const room = (high - low || Math.abs(high) || 1) * 0.12;
   // Never draw below nought what is never below nought.
@@ -75,7 +75,7 @@ function hours(spanSeconds: number): uPlot.Axis.Values {
 }
 
 /** Hatch the spans in which nothing came, through the whole panel, and say how long they were. */
-function hatch(plot: uPlot, data: ChartData, label: boolean): void {
+export function hatch(plot: uPlot, data: { start: number; end: number; gaps: [number, number][] }, label: boolean): void {
   const { ctx } = plot;
   const { top, height } = plot.bbox;
   const ratio = window.devicePixelRatio || 1;
@@ -84,21 +84,34 @@ function hatch(plot: uPlot, data: ChartData, label: boolean): void {
     if (to <= scaleLow || from >= scaleHigh) continue;
     const left = plot.valToPos(Math.max(from, scaleLow), "x", true);
     const right = plot.valToPos(Math.min(to, scaleHigh), "x", true);
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(left, top, right - left, height);
-    ctx.clip();
-    ctx.strokeStyle = token("hatch");
-    ctx.lineWidth = ratio;
-    ctx.beginPath();
-    for (let x = left - height; x < right; x += 6 * ratio) {
-      ctx.moveTo(x, top + height);
-      ctx.lineTo(x + height, top);
-    }
-    ctx.stroke();
-    ctx.restore();
+    ctx.fillStyle = hatching(ctx, ratio);
+    ctx.fillRect(left, top, right - left, height);
     if (label) gapLabel(ctx, { middle: (left + right) / 2, top, text: `No data ${length(to - from)}`, room: right - left, ratio });
   }
+}
+
+const hatchings = new Map<string, CanvasPattern | string>();
+
+/** Slanted lines as a pattern: painted once, where hundreds of strokes would be drawn each time. */
+function hatching(ctx: CanvasRenderingContext2D, ratio: number): CanvasPattern | string {
+  const colour = token("hatch");
+  const key = `${colour} ${ratio}`;
+  const made = hatchings.get(key);
+  if (made) return made;
+  const tile = document.createElement("canvas");
+  const size = (tile.width = tile.height = Math.round(6 * ratio));
+  const pen = tile.getContext("2d");
+  if (!pen) return colour;
+  pen.strokeStyle = colour;
+  pen.lineWidth = ratio;
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  const pattern = ctx.createPattern(tile, "repeat") ?? colour;
+  hatchings.set(key, pattern);
+  return pattern;
 }
 
 function gapLabel(ctx: CanvasRenderingContext2D, at: { middle: number; top: number; text: string; room: number; ratio: number }): void {
@@ -115,8 +128,15 @@ function gapLabel(ctx: CanvasRenderingContext2D, at: { middle: number; top: numb
   ctx.restore();
 }
 
+/** A line as far as its end is concerned. */
+interface Ended {
+  label: string;
+  t: number[];
+  avg: number[];
+}
+
 /** Each line ends in a dot with its name, value and unit, instead of a legend box. */
-export function showEnds(plot: uPlot, panel: Panel, box: HTMLElement, first: number): void {
+export function showEnds(plot: uPlot, panel: { unit: string; series: Ended[] }, box: HTMLElement, first: number): void {
   const ends = document.createElement("div");
   ends.className = "ends";
   const labels = panel.series.map((each, index) => {
@@ -150,7 +170,7 @@ export function showEnds(plot: uPlot, panel: Panel, box: HTMLElement, first: num
   place();
 }
 
-function dots(plot: uPlot, panel: Panel, first: number): void {
+function dots(plot: uPlot, panel: { series: Ended[] }, first: number): void {
   panel.series.forEach((each, index) => {
     const value = each.avg.at(-1);
     const at = each.t.at(-1);

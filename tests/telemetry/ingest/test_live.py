@@ -114,3 +114,61 @@ async def test_many_pages_share_one_subscription(listen, door: Door, mill: Sende
     assert n_subscribers == 1
     heard = await asyncio.wait_for(asyncio.gather(*map(next_reading, streams)), 5)
     assert len(heard) == 5
+
+
+@pytest.fixture
+async def post():
+    """Send messages on a factory's channel as publishers do."""
+    client = valkey.Redis.from_url(settings.VALKEY_URL)
+
+    async def send(schema: str, *lines: bytes) -> None:
+        await client.publish(f"takt:{schema}:live", b"\n".join(lines))
+
+    yield send
+    await client.aclose()
+
+
+async def test_several_readings_in_a_message_come_as_one_event(listen, post):
+    stream = await listen("mills")
+
+    await post("mills", b'{"device_id":1,"ts":"a"}', b'{"device_id":2,"ts":"b"}')
+
+    assert await asyncio.wait_for(anext(stream), 5) == (
+        b'event: reading\ndata: {"device_id":1,"ts":"a"}\ndata: {"device_id":2,"ts":"b"}\n\n'
+    )
+
+
+async def test_readings_come_in_a_few_bundles_however_many_arrive(listen, post):
+    stream = await listen("mills")
+    for i in range(300):
+        await post("mills", b'{"device_id":%d,"ts":"a"}' % i, b'{"device_id":%d,"ts":"b"}' % i)
+
+    n_lines, n_events = 0, 0
+    while n_lines < 2 * live.QUEUE_SIZE:
+        event = await asyncio.wait_for(anext(stream), 5)
+        n_events, n_lines = n_events + 1, n_lines + event.count(b"\ndata: ")
+
+    assert n_events <= 5
+
+
+async def test_what_changed_is_told_once_and_apart_from_readings(listen, post):
+    stream = await listen("mills", device_ids=frozenset([7]))
+
+    await post("mills", b'{"topic":"exports"}', b'{"device_id":1,"ts":"a"}', b'{"topic":"exports"}')
+
+    assert await asyncio.wait_for(anext(stream), 5) == (
+        b'event: change\ndata: {"topic":"exports"}\n\n'
+    )
+
+
+async def test_a_page_can_follow_one_topic_only(post, listen):
+    await listen("mills")  # brings the hub, and takes it away at the end
+    stream = live.topic_events("takt:mills:live", topic="job:1")
+    assert b": connected" in await anext(stream)
+
+    await post("mills", b'{"topic":"job:12"}', b'{"device_id":1,"ts":"a"}')
+    await asyncio.sleep(2 * live.PACE_S)
+    await post("mills", b'{"topic":"job:1"}')
+
+    assert await asyncio.wait_for(anext(stream), 5) == b'event: change\ndata: {"topic":"job:1"}\n\n'
+    await stream.aclose()
