@@ -127,7 +127,9 @@ async def events(
             except TimeoutError:
                 yield b": beat\n\n"
                 continue
-            if not starts or data.startswith(starts):
+            if data.startswith(b'{"alarm":'):
+                yield b"event: alarm\ndata: " + data + b"\n\n"
+            elif not starts or data.startswith(starts):
                 yield b"event: reading\ndata: " + data + b"\n\n"
 
 

@@ -12,9 +12,15 @@ from tenants.models import Role
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 VIEW = frozenset({"production.view", "telemetry.view", "mlops.view", "analytics.view"})
-WORK = frozenset({"production.record"})
+WORK = frozenset({"production.record", "telemetry.handle_alarms"})
 ENGINEER = frozenset(
-    {"production.manage", "telemetry.manage_devices", "mlops.train", "analytics.manage"}
+    {
+        "production.manage",
+        "telemetry.manage_devices",
+        "telemetry.manage_alarms",
+        "mlops.train",
+        "analytics.manage",
+    }
 )
 ACCOUNT = frozenset(
     {

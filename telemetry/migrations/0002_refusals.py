@@ -4,49 +4,63 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('telemetry', '0001_initial'),
+        ("telemetry", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RefusalCount',
+            name="RefusalCount",
             fields=[
-                ('pk', models.CompositePrimaryKey('device_id', 'code', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('device_id', models.IntegerField()),
-                ('code', models.TextField()),
-                ('n', models.BigIntegerField()),
-                ('last_at', models.DateTimeField()),
-                ('last_message', models.TextField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "device_id",
+                        "code",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("device_id", models.IntegerField()),
+                ("code", models.TextField()),
+                ("n", models.BigIntegerField()),
+                ("last_at", models.DateTimeField()),
+                ("last_message", models.TextField()),
             ],
             options={
-                'db_table': 'refusal_count',
+                "db_table": "refusal_count",
             },
         ),
         migrations.AddField(
-            model_name='latest',
-            name='clock_offset_s',
+            model_name="latest",
+            name="clock_offset_s",
             field=models.FloatField(null=True),
         ),
         migrations.AddField(
-            model_name='latest',
-            name='clock_seen_at',
+            model_name="latest",
+            name="clock_seen_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.CreateModel(
-            name='RefusedReading',
+            name="RefusedReading",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('device_id', models.IntegerField()),
-                ('at', models.DateTimeField()),
-                ('code', models.TextField()),
-                ('message', models.TextField()),
-                ('item', models.TextField(blank=True, default='')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("device_id", models.IntegerField()),
+                ("at", models.DateTimeField()),
+                ("code", models.TextField()),
+                ("message", models.TextField()),
+                ("item", models.TextField(blank=True, default="")),
             ],
             options={
-                'db_table': 'refused_reading',
-                'indexes': [models.Index(fields=['device_id', '-at'], name='refused_by_device')],
+                "db_table": "refused_reading",
+                "indexes": [models.Index(fields=["device_id", "-at"], name="refused_by_device")],
             },
         ),
     ]
