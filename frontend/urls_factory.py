@@ -1,6 +1,16 @@
 from django.urls import path
 
-from frontend.views import billing, devices, machines, now, people, preferences, start
+from frontend.views import (
+    alarm_rules,
+    alarms,
+    billing,
+    devices,
+    machines,
+    now,
+    people,
+    preferences,
+    start,
+)
 
 app_name = "frontend"
 urlpatterns = [
@@ -13,6 +23,16 @@ urlpatterns = [
     path("machines/<uuid:machine_id>/series.csv", machines.machine_csv, name="machine-csv"),
     path("machines/<uuid:machine_id>/readings/", machines.machine_table, name="machine-table"),
     path("machines/<uuid:machine_id>/train/", machines.train, name="machine-train"),
+    path("alarms/", alarms.alarm_list, name="alarms"),
+    path("alarms/bell/", alarms.bell, name="alarm-bell"),
+    path("alarms/<int:alarm_id>/", alarms.alarm_detail, name="alarm"),
+    path("alarms/<int:alarm_id>/act/", alarms.alarm_act, name="alarm-act"),
+    path("alarms/rules/", alarm_rules.rule_list, name="alarm-rules"),
+    path("alarms/rules/new/", alarm_rules.rule_new, name="alarm-rule-new"),
+    path("alarms/rules/export.yaml", alarm_rules.rules_export, name="alarm-rules-export"),
+    path("alarms/rules/import/", alarm_rules.rules_import, name="alarm-rules-import"),
+    path("alarms/rules/<int:rule_id>/", alarm_rules.rule_edit, name="alarm-rule"),
+    path("alarms/rules/<int:rule_id>/switch/", alarm_rules.rule_switch, name="alarm-rule-switch"),
     path("devices/", devices.device_list, name="devices"),
     path("devices/<int:device_id>/", devices.device_detail, name="device"),
     path("devices/<int:device_id>/keys/", devices.key_new, name="device-key-new"),

@@ -53,8 +53,11 @@ function connect(url: string): void {
     link = "live";
     showLight();
     if (wasLost) refresh(undefined);
+    if (wasLost) refreshAlarms();
   });
   stream.addEventListener("reading", (event) => heard(JSON.parse((event as MessageEvent<string>).data) as LiveReading));
+  // An alarm is shown at once, whatever the readings do.
+  stream.addEventListener("alarm", () => refreshAlarms());
   stream.addEventListener("error", () => {
     graceTimer ??= window.setTimeout(() => {
       lostAt ??= Date.now() - GRACE_MS;
@@ -80,6 +83,14 @@ function heard(reading: LiveReading): void {
     refresh(devices);
   }, REFRESH_MS);
   showLight();
+}
+
+/** Ask again for the parts that show alarms: the bell of the frame, and lists of alarms. */
+function refreshAlarms(): void {
+  document.querySelectorAll<HTMLElement>("[data-alarms]").forEach((part) => {
+    const busy = part.contains(document.activeElement) && document.activeElement?.matches("input, textarea, select");
+    if (!busy) htmx.trigger(part, "takt:alarm", {});
+  });
 }
 
 /** Ask again for the parts that show these devices (for all parts, when none are named). */
