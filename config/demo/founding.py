@@ -11,6 +11,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.utils import timezone
 
+from config.demo import watching
 from config.demo.diary import FactoryEntry
 from config.demo.machines import FactorySpec, TypeSpec
 from config.demo.plan import DAY_S
@@ -145,6 +146,7 @@ def found_plant(
                 ).pk
         staged = {machine.name: machines[machine.name] for machine in spec.machines}
         devices = found_devices(factory, entry, staged)
+        watching.found_rules(at=timezone.now())
     return Founded(factory, entry, owner, staged, devices)
 
 

@@ -9,6 +9,7 @@ from config.demo.diary import FactoryEntry
 from config.demo.machines import ACME
 from config.demo.simulator import simulate
 from production import selectors as production_selectors
+from telemetry.models import AlarmRule
 from tenants import credentials
 from tenants.context import factory_context
 from tenants.models import Credential, Factory, Role, User
@@ -38,6 +39,16 @@ def test_each_machine_has_one_device_with_a_token_that_is_known(founded, acme):
     assert set(stands.machines) == set(entry.tokens) == {m.name for m in ACME.machines}
     digests = {credentials.digest(token) for token in entry.tokens.values()}
     assert Credential.objects.filter(factory=acme, digest__in=digests).count() == len(ACME.machines)
+
+
+def test_its_rules_watch_from_the_start_and_are_made_once(founded, acme):
+    entry = _entry()
+    founded(entry)
+    founded(entry)
+
+    with factory_context(acme):
+        found = AlarmRule.objects.order_by("key").values_list("key", flat=True)
+        assert list(found) == ["long-stop", "silence", "vibration"]
 
 
 def test_founding_again_finds_everything(founded):
