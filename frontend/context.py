@@ -8,7 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
+from telemetry.selectors import alarms as alarm_selectors
+from telemetry.selectors.alarms import Standing
 from tenants.models import Factory, User
 from tenants.notifications import inbox
 from tenants.permissions import allowed
@@ -34,6 +37,8 @@ class Shell:
     foot: tuple[NavItem, ...] = ()
     settings: tuple[NavItem, ...] = ()
     initials: str = ""
+    bell_url: str = ""
+    bell: Standing | None = None
     stream_url: str = ""
     search_url: str = ""
     leave_url: str = ""
@@ -52,6 +57,7 @@ class _Entry:
 MAIN = (
     _Entry("Now", "activity-heartbeat", "now", "production.view"),
     _Entry("Machines", "assembly", "machines", "production.view", ("machine",)),
+    _Entry("Alarms", "bell", "alarms", "telemetry.view", ("alarm",)),
     _Entry("Explore", "chart-line", "explorer", "telemetry.view", ("explorer", "export")),
 )
 SETTINGS = (
@@ -68,8 +74,8 @@ START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices",
 def portal(request: HttpRequest) -> dict[str, Any]:
     """Give templates the factory, the member's place in it, the navigation and the theme.
 
-    Makes no query, but for one that counts what is unread where the frame shows it: everything
-    else comes from the request.
+    Makes no query, but where the whole frame is shown: one for what is unread and one for the
+    bell. Everything else comes from the request.
     """
     factory = getattr(request, "factory", None)
     theme = request.COOKIES.get("takt_theme", "")
@@ -119,11 +125,21 @@ def _factory_shell(request: HttpRequest, factory: Factory) -> Shell:
         foot=tuple(foot),
         settings=tabs,
         initials=initials(factory.name),
+        bell_url=_url("frontend:alarm-bell"),
+        bell=_bell(request, role),
         stream_url=_url("live-stream"),
         search_url=_url("frontend:machines"),
         leave_url=_url("leave"),
         factories_url=f"{settings.BASE_URL}/factories/",
     )
+
+
+def _bell(request: HttpRequest, role: str) -> Standing:
+    """Count the open alarms where a whole page is drawn; its parts have no bell."""
+    is_part = getattr(request, "htmx", False) and not request.htmx.boosted  # type: ignore[attr-defined]
+    if is_part or not allowed(role, "telemetry.view"):
+        return Standing()
+    return alarm_selectors.standing(at=timezone.now())
 
 
 def _items(entries: tuple[_Entry, ...], role: str, here: str) -> list[NavItem]:

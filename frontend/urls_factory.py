@@ -1,6 +1,8 @@
 from django.urls import path
 
 from frontend.views import (
+    alarm_rules,
+    alarms,
     billing,
     device_ways_in,
     devices,
@@ -33,6 +35,16 @@ urlpatterns = [
     path("explore/exports/", exports.exports, name="exports"),
     path("explore/exports/<uuid:export_id>/file", exports.file, name="export-file"),
     path("explore/exports/<uuid:export_id>/cancel/", exports.cancel, name="export-cancel"),
+    path("alarms/", alarms.alarm_list, name="alarms"),
+    path("alarms/bell/", alarms.bell, name="alarm-bell"),
+    path("alarms/<int:alarm_id>/", alarms.alarm_detail, name="alarm"),
+    path("alarms/<int:alarm_id>/act/", alarms.alarm_act, name="alarm-act"),
+    path("alarms/rules/", alarm_rules.rule_list, name="alarm-rules"),
+    path("alarms/rules/new/", alarm_rules.rule_new, name="alarm-rule-new"),
+    path("alarms/rules/export.yaml", alarm_rules.rules_export, name="alarm-rules-export"),
+    path("alarms/rules/import/", alarm_rules.rules_import, name="alarm-rules-import"),
+    path("alarms/rules/<int:rule_id>/", alarm_rules.rule_edit, name="alarm-rule"),
+    path("alarms/rules/<int:rule_id>/switch/", alarm_rules.rule_switch, name="alarm-rule-switch"),
     path("devices/", devices.device_list, name="devices"),
     path("devices/codes/", device_ways_in.claim_codes, name="device-codes"),
     path(

@@ -6,3 +6,8 @@ class TelemetryConfig(AppConfig):
 
     name = "telemetry"
     verbose_name = "Telemetry"
+
+    def ready(self) -> None:
+        from telemetry.alarms import announcing
+
+        announcing.register()

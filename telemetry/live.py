@@ -39,6 +39,7 @@ PACE_S = 0.25
 MAX_LINES = 1_000
 MAX_DEVICES = 200
 TOPIC_START = b'{"topic":'
+ALARM_START = b'{"alarm":'
 
 
 class Hub:
@@ -149,15 +150,19 @@ def _waiting(queue: "asyncio.Queue[bytes]", first: bytes) -> Iterator[bytes]:
 
 
 def _event(lines: Iterable[bytes], starts: tuple[bytes, ...]) -> bytes:
-    """Write lines as events: all readings as one, and each topic once."""
+    """Write lines as events: all readings as one, each topic once, and one for all alarms."""
     readings: list[bytes] = []
     topics: dict[bytes, None] = {}
+    alarms: list[bytes] = []
     for line in lines:
         if line.startswith(TOPIC_START):
             topics[line] = None
+        elif line.startswith(ALARM_START):
+            alarms = [line]  # whoever hears of one asks for all
         elif line and (not starts or line.startswith(starts)):
             readings.append(line)
     written = [b"event: change\ndata: " + line + b"\n\n" for line in topics]
+    written += [b"event: alarm\ndata: " + line + b"\n\n" for line in alarms]
     if readings:
         data = b"\ndata: ".join(readings[-MAX_LINES:])
         written.append(b"event: reading\ndata: " + data + b"\n\n")

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from telemetry import services
+from telemetry.services import alarms
 from tenants import jobs
 from tenants.context import current_schema
 from tenants.jobs import JobHandle, JobRefused, factory_task, public_task
@@ -96,3 +98,18 @@ def _tidy_one(_factory: Factory) -> None:
 def tidy_exports(**_kwargs: Any) -> None:
     """Remove files that nobody fetched in time, in every factory."""
     for_each_factory(_tidy_one)
+
+
+@factory_task("telemetry.escalate_alarm")
+def escalate_alarm(*, alarm_id: int, step: int, **_kwargs: Any) -> dict[str, Any]:
+    """Tell the people of the next step of an alarm that nobody has taken."""
+    return {"told": alarms.escalate(alarm_id=alarm_id, step=step, at=timezone.now())}
+
+
+@factory_task("telemetry.unshelve_alarm")
+def unshelve_alarm(*, point_id: int, until: str, **_kwargs: Any) -> dict[str, Any]:
+    """End a shelf whose time is over."""
+    ended = alarms.end_shelf(
+        point_id=point_id, until=datetime.fromisoformat(until), at=timezone.now()
+    )
+    return {"ended": ended}

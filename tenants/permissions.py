@@ -12,12 +12,13 @@ from tenants.models import Role
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 VIEW = frozenset({"production.view", "telemetry.view", "mlops.view", "analytics.view"})
-WORK = frozenset({"production.record"})
+WORK = frozenset({"production.record", "telemetry.handle_alarms"})
 ENGINEER = frozenset(
     {
         "production.manage",
         "telemetry.manage_devices",
         "telemetry.export",
+        "telemetry.manage_alarms",
         "mlops.train",
         "analytics.manage",
     }

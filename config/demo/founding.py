@@ -11,6 +11,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.utils import timezone
 
+from config.demo import watching
 from config.demo.diary import FactoryEntry
 from config.demo.machines import FactorySpec, TypeSpec
 from config.demo.plan import DAY_S
@@ -146,6 +147,7 @@ def found_plant(
         staged = {machine.name: machines[machine.name] for machine in spec.machines}
         devices = found_devices(factory, entry, staged)
         _sort_devices(spec)
+        watching.found_rules(at=timezone.now())
     return Founded(factory, entry, owner, staged, devices)
 
 

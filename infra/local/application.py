@@ -1,4 +1,4 @@
-"""Takt itself: the web server (portal, API and ingest), the worker and the clock of its tasks."""
+"""Takt itself: web server (portal, API and ingest), worker, clock, and what watches alarms."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class Web(Service):
         return self.certificates.ensure(now=dt.datetime.now(dt.UTC))
 
 
-class _Celery(Service):
-    """Ready when Celery says so in its log."""
+class _Talking(Service):
+    """Ready when it says so in its log."""
 
     start_timeout_s: ClassVar[float] = 90.0
     says: ClassVar[bytes]
@@ -107,6 +107,8 @@ class _Celery(Service):
             if self.says not in log.read(_LONGEST_GREETING):
                 raise Unhealthy(f"has not said {self.says.decode()!r}")
 
+
+class _Celery(_Talking):
     def _command(self, *arguments: str) -> Command:
         argv = [sys.executable, "-m", "celery", "-A", "config", *arguments, "--loglevel", "INFO"]
         return Command(argv, cwd=REPOSITORY)
@@ -134,3 +136,13 @@ class Beat(_Celery):
     def command(self, env: Mapping[str, str]) -> Command:
         schedule = Path(self.folder, "schedule")
         return self._command("beat", "--schedule", str(schedule))
+
+
+class Alarms(_Talking):
+    """Evaluates the alarm rules of all factories on the stream of readings."""
+
+    name: ClassVar[str] = "alarms"
+    says: ClassVar[bytes] = b"Watching alarms."
+
+    def command(self, env: Mapping[str, str]) -> Command:
+        return Command([sys.executable, "manage.py", "watch_alarms"], cwd=REPOSITORY)

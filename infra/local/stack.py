@@ -4,7 +4,7 @@
         subprocess.run([...], env={**os.environ, **stack.env})
 
 All data services are spawned at once and waited for afterwards; then the database is set up
-(`manage.py setup`); then web, worker and beat are spawned at once.
+(`manage.py setup`); then web, worker, beat and alarms are spawned at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Self
 import psycopg
 
 from infra.local import processes
-from infra.local.application import Beat, Web, Worker
+from infra.local.application import Alarms, Beat, Web, Worker
 from infra.local.certificates import Certificates
 from infra.local.environment import basics
 from infra.local.failures import ServiceFailed
@@ -39,11 +39,11 @@ from infra.local.valkey import Valkey
 from infra.local.watchdog import Watchdog
 
 _KINDS: dict[str, type[Service]] = {
-    kind.name: kind for kind in (Postgres, Valkey, Objects, Payments, Web, Worker, Beat)
+    kind.name: kind for kind in (Postgres, Valkey, Objects, Payments, Web, Worker, Beat, Alarms)
 }
 SERVICES = tuple(_KINDS)
 # Need the data services and the migrated database.
-_UPPER = ("web", "worker", "beat")
+_UPPER = ("web", "worker", "beat", "alarms")
 _HEALTH_POLL_S = 0.05
 _SETUP_TIMEOUT_S = 600
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from telemetry.api import claims, exports, imports, insight, several, views
+from telemetry.api import alarms, claims, exports, imports, insight, several, views
 
 app_name = "telemetry-api"
 urlpatterns = [
@@ -33,4 +33,11 @@ urlpatterns = [
     path("exports/<uuid:export_id>", exports.ExportDetail.as_view(), name="export"),
     path("exports/<uuid:export_id>/file", exports.ExportFile.as_view(), name="export-file"),
     path("latest", views.Latest.as_view(), name="latest"),
+    path("alarm-rules", alarms.Rules.as_view(), name="alarm-rules"),
+    path("alarm-rules/preview", alarms.Preview.as_view(), name="alarm-preview"),
+    path("alarm-rules/yaml", alarms.Rulebook.as_view(), name="alarm-rulebook"),
+    path("alarm-rules/<int:rule_id>", alarms.RuleDetail.as_view(), name="alarm-rule"),
+    path("alarms", alarms.Alarms.as_view(), name="alarms"),
+    path("alarms/<int:alarm_id>", alarms.AlarmDetail.as_view(), name="alarm"),
+    path("alarms/<int:alarm_id>/actions", alarms.AlarmAction.as_view(), name="alarm-action"),
 ]

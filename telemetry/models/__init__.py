@@ -1,5 +1,15 @@
 """Devices, their readings and what watches them."""
 
+from telemetry.models.alarms import (
+    Alarm,
+    AlarmCheckpoint,
+    AlarmEvent,
+    AlarmFlood,
+    AlarmPoint,
+    AlarmRule,
+    AlarmWatch,
+    Severity,
+)
 from telemetry.models.attributes import DeviceAttribute
 from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
 from telemetry.models.exports import Export
@@ -8,6 +18,13 @@ from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRe
 from telemetry.models.refusals import RefusalCount, RefusedReading, RefusedRequest
 
 __all__ = [
+    "Alarm",
+    "AlarmCheckpoint",
+    "AlarmEvent",
+    "AlarmFlood",
+    "AlarmPoint",
+    "AlarmRule",
+    "AlarmWatch",
     "ArchiveFile",
     "Device",
     "DeviceAttribute",
@@ -22,6 +39,7 @@ __all__ = [
     "RefusedRequest",
     "Rollup",
     "Segment",
+    "Severity",
     "Signal",
     "SignalKey",
     "UsageDelta",

@@ -10,6 +10,7 @@ from config.demo.machines import ACME
 from config.demo.simulator import simulate
 from production import selectors as production_selectors
 from telemetry import selectors as telemetry_selectors
+from telemetry.models import AlarmRule
 from tenants import credentials
 from tenants.context import factory_context
 from tenants.models import Credential, Factory, Role, User
@@ -49,6 +50,16 @@ def test_devices_are_grouped_by_gateway_and_tagged_by_kind(founded, acme):
     mill, compressor = devices["Mill 1"], devices["Compressor 1"]
     assert (mill.group, mill.tags) == ("Milling", ["control", "mill"])
     assert (compressor.group, compressor.tags) == ("Utilities", ["compressor", "sensors-only"])
+
+
+def test_its_rules_watch_from_the_start_and_are_made_once(founded, acme):
+    entry = _entry()
+    founded(entry)
+    founded(entry)
+
+    with factory_context(acme):
+        found = AlarmRule.objects.order_by("key").values_list("key", flat=True)
+        assert list(found) == ["long-stop", "silence", "vibration"]
 
 
 def test_founding_again_finds_everything(founded):

@@ -77,7 +77,7 @@ def test_a_new_factory_gets_its_host_into_the_certificate(running, var):
     assert until(lambda: health(var, "initech.localhost"), within_s=60)
 
 
-@pytest.mark.parametrize("service", ["web", "worker", "beat", "stripe"])
+@pytest.mark.parametrize("service", ["web", "worker", "beat", "alarms", "stripe"])
 def test_what_is_killed_is_started_again(running, var, service):
     killed = pids(var)[service]
 

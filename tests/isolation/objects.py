@@ -14,10 +14,13 @@ from billing.models import Invoice
 from mlops.models import Kind, ModelVersion
 from production import selectors, services
 from telemetry import services as telemetry_services
-from telemetry.models import Device, Export, Latest, Signal, SignalKey
+from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
+from telemetry.services import alarm_rules
 from tenants import claims, credentials
 from tenants.models import Credential, Factory, Membership, Notification
 from tenants.notifications import endpoints, notify
+
+NO_DATA = {"no_data": {"minutes": 5}}
 
 
 def machine_id(_factory: Factory) -> str:
@@ -122,8 +125,30 @@ def notification_id(factory: Factory) -> UUID:
     return Notification.objects.get(factory=factory, key="isolated").pk
 
 
+def rule_id(_factory: Factory) -> int:
+    found = AlarmRule.objects.filter(key="isolated").first() or alarm_rules.create_rule(
+        fields={"key": "isolated", "name": "Isolated", "severity": 3, "condition": NO_DATA},
+        by=None,
+        at=timezone.now(),
+    )
+    return found.pk
+
+
+def point_id(factory: Factory) -> int:
+    fields: dict[str, Any] = {"rule_id": rule_id(factory), "machine_id": machine_id(factory)}
+    return AlarmPoint.objects.get_or_create(**fields)[0].pk
+
+
+def alarm_id(factory: Factory) -> int:
+    at = timezone.now()
+    fields = {"rule_version": 1, "severity": 3, "raised_at": at, "noticed_at": at}
+    found, _ = Alarm.objects.get_or_create(point_id=point_id(factory), defaults=fields)
+    return found.pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
+    "alarm_id": alarm_id,
     "api_key_id": api_key_id,
     "code_id": code_id,
     "credential_id": credential_id,
@@ -136,6 +161,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "membership_id": member_id,
     "invoice_id": invoice_id,
     "notification_id": notification_id,
+    "rule_id": rule_id,
     "signal_id": signal_id,
 }
 # Task -> the arguments with which it would touch something of acme.
@@ -148,4 +174,9 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
     "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},
     "telemetry.write_export": lambda factory: {"export_id": export_id(factory)},
+    "telemetry.escalate_alarm": lambda factory: {"alarm_id": alarm_id(factory), "step": 0},
+    "telemetry.unshelve_alarm": lambda factory: {
+        "point_id": point_id(factory),
+        "until": timezone.now().isoformat(),
+    },
 }

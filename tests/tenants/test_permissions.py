@@ -9,9 +9,11 @@ telemetry.view              x     x     x        x        x
 mlops.view                  x     x     x        x        x
 analytics.view              x     x     x        x        x
 production.record           x     x     x        x        -
+telemetry.handle_alarms     x     x     x        x        -
 production.manage           x     x     x        -        -
 telemetry.manage_devices    x     x     x        -        -
 telemetry.export            x     x     x        -        -
+telemetry.manage_alarms     x     x     x        -        -
 mlops.train                 x     x     x        -        -
 analytics.manage            x     x     x        -        -
 members.view                x     x     x        -        -

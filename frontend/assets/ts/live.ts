@@ -69,6 +69,7 @@ function connect(url: string): void {
     showLight();
     if (hasBeenOpen) {
       refresh(undefined);
+      refreshAlarms();
       document.dispatchEvent(new Event(RECONNECTED));
     }
     hasBeenOpen = true;
@@ -78,6 +79,8 @@ function connect(url: string): void {
     topics.add((JSON.parse((event as MessageEvent<string>).data) as { topic: string }).topic);
     refreshSoon(TOPIC_MS);
   });
+  // An alarm is shown at once, whatever the readings do.
+  stream.addEventListener("alarm", () => refreshAlarms());
   stream.addEventListener("error", () => {
     graceTimer ??= window.setTimeout(() => {
       lostAt ??= Date.now() - GRACE_MS;
@@ -120,6 +123,14 @@ function refreshSoon(wait: number): void {
     [touched, topics] = [new Set(), new Set()];
     refresh(devices, changed);
   }, wait);
+}
+
+/** Ask again for the parts that show alarms: the bell of the frame, and lists of alarms. */
+function refreshAlarms(): void {
+  document.querySelectorAll<HTMLElement>("[data-alarms]").forEach((part) => {
+    const busy = part.contains(document.activeElement) && document.activeElement?.matches("input, textarea, select");
+    if (!busy) htmx.trigger(part, "takt:alarm", {});
+  });
 }
 
 /** Ask again for the parts that show these devices or topics (for all, when none are named). */

@@ -6,6 +6,7 @@ import "../css/takt.css";
 import "../css/frame.css";
 import "../css/parts.css";
 import "../css/charts.css";
+import "../css/alarms.css";
 import "../css/pages.css";
 import "../css/public.css";
 import htmx from "htmx.org";

@@ -1,0 +1,19 @@
+"""An alarm reaches the pages that are open, whatever readings they asked for."""
+
+import asyncio
+
+from telemetry.alarms import announcing
+from tests.telemetry.ingest.conftest import Plant
+from tests.telemetry.ingest.test_live import listen
+
+__all__ = ["listen"]  # a fixture
+
+
+async def test_an_open_page_hears_of_an_alarm(plant: Plant, listen):
+    stream = await listen("mills", device_ids=frozenset({1}))
+
+    message = announcing.message_of([7])
+    await asyncio.to_thread(announcing.publish, "takt:mills:live", message)
+
+    event = await asyncio.wait_for(anext(stream), 5)
+    assert event == b'event: alarm\ndata: {"alarm":{"ids":[7]}}\n\n'
