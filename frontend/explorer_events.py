@@ -1,6 +1,6 @@
 """What happened to machines while their signals were drawn: the events on the explorer's axis.
 
-Every kind of event is one function in `SOURCES`; alarms join them there.
+Every kind of event is one function in `SOURCES`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +17,7 @@ from production import selectors as production_selectors
 from production.models import Machine
 from telemetry import selectors as telemetry_selectors
 from telemetry.models import Device, Signal
+from telemetry.selectors import alarms as alarm_selectors
 
 MOST_EVENTS = 200
 # States are worked out from every reading, and revisions read one by one: not for years.
@@ -131,9 +132,23 @@ def _revised(device: Device, path: str, times: Sequence[datetime]) -> Event:
     return Event(times[0], times[-1] if n > 1 else None, "revision", label, path)
 
 
+def _alarms(scene: Scene) -> Iterable[Event]:
+    ids = [machine.pk for machine in scene.machines]
+    rows = alarm_selectors.between(machine_ids=ids, start=scene.start, end=scene.end)
+    for row in rows[:MOST_EVENTS]:
+        label = f"{alarm_selectors.target_name(row)}: {row.point.rule.name}"
+        path = reverse("frontend:alarm", args=[row.pk])
+        yield Event(row.raised_at, row.cleared_at, "alarm", label, path)
+
+
 def _page(machine: Machine) -> str:
     return reverse("frontend:machine", args=[machine.pk])
 
 
-# Alarms are added here: a function of a scene that yields events.
-SOURCES: tuple[Callable[[Scene], Iterable[Event]], ...] = (_stops, _failures, _models, _revisions)
+SOURCES: tuple[Callable[[Scene], Iterable[Event]], ...] = (
+    _alarms,
+    _stops,
+    _failures,
+    _models,
+    _revisions,
+)

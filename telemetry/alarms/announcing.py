@@ -5,6 +5,8 @@ People hear through `tenants.notifications`, pages through the factory's stream.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import msgspec
 import redis
