@@ -149,7 +149,7 @@ def _pack_whole(whole: Int64s, digits: int, level: int) -> tuple[_Entry, bytes, 
         return (_How.SAME, digits, 0, first), b"", b""
     if (steps == steps[0]).all():
         return (_How.LINE, digits, 8, first), b"", _STEP.pack(int(steps[0]))
-    low, high = int(whole.min()), int(whole.max())
+    low, high = int(whole.min(axis=0)), int(whole.max(axis=0))
     step_span = _zigzag_span(steps)
     # Differences first: where they are no narrower than the numbers, the numbers are kept.
     use_steps = step_span <= high - low
@@ -172,7 +172,7 @@ def _zigzag(steps: Int64s) -> npt.NDArray[np.uint64]:
 
 
 def _zigzag_span(steps: Int64s) -> int:
-    return 2 * max(int(steps.max()), -int(steps.min()))
+    return 2 * max(int(steps.max(axis=0)), -int(steps.min(axis=0)))
 
 
 def _planes(numbers: npt.NDArray[np.uint64], span: int, level: int) -> tuple[int, bytes]:
@@ -232,7 +232,8 @@ def _numbers(stream: bytes, how: int, width: int, first: int, n: int) -> Int64s 
     if how == _How.SAME:
         return np.full(n, first, np.int64)
     if how == _How.LINE:
-        return first + np.arange(n, dtype=np.int64) * _STEP.unpack(stream)[0]
+        (step,) = _STEP.unpack(stream)
+        return np.arange(n, dtype=np.int64) * np.int64(step) + first
     n_coded = n - 1 if how == _How.STEPS else n
     planes = np.frombuffer(_inflate(stream, n_coded * width), np.uint8).reshape(width, n_coded)
     coded = np.zeros((n_coded, 8), np.uint8)

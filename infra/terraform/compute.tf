@@ -167,3 +167,20 @@ resource "aws_ecs_service" "beat" {
 
   depends_on = [aws_iam_role_policy.execution]
 }
+
+# Two, one of which stands by: a lease in the database says who watches.
+resource "aws_ecs_service" "alarms" {
+  name            = "alarms"
+  cluster         = aws_ecs_cluster.main.id
+  task_definition = aws_ecs_task_definition.task["alarms"].arn
+  desired_count   = 2
+  launch_type     = "FARGATE"
+
+  network_configuration {
+    subnets          = [for subnet in aws_subnet.private : subnet.id]
+    security_groups  = [aws_security_group.tasks.id]
+    assign_public_ip = false
+  }
+
+  depends_on = [aws_iam_role_policy.execution]
+}

@@ -71,6 +71,14 @@ locals {
         role    = "beat"
         serves  = false
       }
+      # Watches readings for alarms. It touches no object, like beat.
+      alarms = {
+        command = ["python", "manage.py", "watch_alarms"]
+        cpu     = 512
+        memory  = 1024
+        role    = "beat"
+        serves  = false
+      }
       # Run once per release, before the services change (README.md).
       setup = {
         command = ["python", "manage.py", "setup"]

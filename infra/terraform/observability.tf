@@ -132,7 +132,7 @@ resource "aws_cloudwatch_metric_alarm" "acknowledgement" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "no_task" {
-  for_each = toset(concat(keys(local.scaled), ["beat"]))
+  for_each = toset(concat(keys(local.scaled), ["alarms", "beat"]))
 
   alarm_name          = "${local.prefix}-${each.key}-down"
   alarm_description   = "Not one ${each.key} task is running."

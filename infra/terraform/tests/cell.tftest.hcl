@@ -230,6 +230,11 @@ run "one_clock_and_a_worker_for_each_queue" {
   }
 
   assert {
+    condition     = aws_ecs_service.alarms.desired_count == 2
+    error_message = "Somebody has to stand by when the watcher of alarms dies."
+  }
+
+  assert {
     condition     = toset(keys(aws_ecs_service.worker)) == toset(["default", "learn", "plan"])
     error_message = "Every queue needs a worker."
   }
