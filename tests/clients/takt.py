@@ -77,7 +77,9 @@ class Takt:
     def stored(self, device: Sender) -> dict[dt.datetime, dict[str, Any]]:
         """Return the readings of a device by time, straight from the tables (numbers if packed)."""
         with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
-            found = dict(connection.execute(_STORED, [device.id]).fetchall())
+            found: dict[dt.datetime, dict[str, Any]] = dict(
+                connection.execute(_STORED, [device.id]).fetchall()
+            )
             packed = connection.execute(_PACKED, [device.id]).fetchall()
         for payload, keys in packed:
             times, values = packing.unpack(payload)

@@ -116,6 +116,20 @@ def levels(device_id: int) -> list[tuple[int, int]]:
     return list(found.values_list("level", "n"))
 
 
+def packed_to(device_id: int) -> int:
+    """Time after which no reading of a device lies in a segment."""
+    found = Latest.objects.get(device_id=device_id).packed_to
+    assert found is not None
+    return to_us(found)
+
+
+def closed_to(device_id: int) -> int:
+    """Time before which nothing of a device is taken any more."""
+    found = Latest.objects.get(device_id=device_id).closed_to
+    assert found is not None
+    return to_us(found)
+
+
 def each(start: int, step: int, n: int, values: Any) -> Cells:
     """`n` readings from `start`; `values` makes a reading of its number."""
     return {start + i * step: values(i) for i in range(n)}

@@ -8,9 +8,8 @@ from django.core.management import CommandError, call_command
 
 from telemetry import archive as files
 from telemetry import services
-from telemetry.models import ArchiveFile, Latest, Rollup, Segment, SignalKey, Word
+from telemetry.models import ArchiveFile, Rollup, Segment, SignalKey, Word
 from telemetry.services import archiving, locking, segments
-from telemetry.times import to_us
 from tenants import names, storage
 from tests.telemetry.history import (
     DAY,
@@ -19,6 +18,7 @@ from tests.telemetry.history import (
     SECOND,
     T0,
     at,
+    closed_to,
     device,
     each,
     levels,
@@ -57,7 +57,7 @@ def sealed(device_id: int) -> None:
 
 def archived(device_id: int, keys: list[str], start: int = 0, end: int = 2**51) -> dict:
     """What the archive says of a device, as columns of codes by time."""
-    found = {}
+    found: dict[int, list[float]] = {}
     for file in ArchiveFile.objects.filter(device_id=device_id):
         times, values = files.read(file, keys, at(start), at(end))
         found |= dict(zip(times.tolist(), values.tolist(), strict=True))
@@ -83,7 +83,7 @@ def test_the_archive_answers_as_the_segments_did(press):
         np.testing.assert_array_equal(
             found[time_us], [np.nan if one is None else float(one) for one in wanted]
         )
-    assert to_us(Latest.objects.get(device_id=press).closed_to) == T0 + 3 * MONTH
+    assert closed_to(press) == T0 + 3 * MONTH
     assert services.archive(at=NOW).files == 0
 
 
@@ -126,7 +126,7 @@ def test_a_month_comes_back_as_it_was(press):
 
     assert read(press) == before
     assert not ArchiveFile.objects.exists()
-    assert to_us(Latest.objects.get(device_id=press).closed_to) == T0
+    assert closed_to(press) == T0
     assert Rollup.objects.count() == n_rollups
     assert services.rebuild_rollups() == n_rollups
     assert set(levels(press)) >= {(Segment.Level.MONTH, 120)}
@@ -140,7 +140,7 @@ def test_a_restored_month_stays_closed_while_a_later_one_is_away(press):
 
     services.restore(device_id=press, t0=at(T0))
 
-    assert to_us(Latest.objects.get(device_id=press).closed_to) == T0 + 3 * MONTH
+    assert closed_to(press) == T0 + 3 * MONTH
 
 
 def test_rollups_of_archived_months_outlive_a_rebuild(press):
@@ -228,14 +228,14 @@ def test_a_store_that_is_away_is_named_with_the_range(press, settings):
     settings.S3_ENDPOINT_URL = there
 
 
-def test_what_is_kept_of_read_files_is_bounded(press, monkeypatch):
+def test_what_is_kept_of_read_files_is_bounded(press, tmp_path, monkeypatch):
     sealed(press)
     services.archive(at=NOW)
     monkeypatch.setattr(files, "CACHE_BYTES", 1)
 
     archived(press, ["load"])
 
-    assert len(list((files.Path(files.settings.VAR_DIR) / "archive").iterdir())) == 1
+    assert len(list((tmp_path / "archive").iterdir())) == 1
 
 
 def test_objects_without_a_row_are_swept(press):

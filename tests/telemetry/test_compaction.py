@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from telemetry import services
-from telemetry.models import Latest, ReadingHot, Segment
+from telemetry.models import ReadingHot, Segment
 from telemetry.services import pieces, segments
 from telemetry.times import to_us
 from tests.telemetry.history import (
@@ -15,10 +15,12 @@ from tests.telemetry.history import (
     MINUTE,
     SECOND,
     T0,
+    Cells,
     at,
     device,
     each,
     levels,
+    packed_to,
     put_hot,
     put_open,
     read,
@@ -48,7 +50,7 @@ def test_a_closed_hour_becomes_one_segment(press):
     assert levels(press) == [(Segment.Level.HOUR, 550)]
     assert not ReadingHot.objects.filter(device_id=press).exists()
     assert (done.devices, done.readings, done.written, done.removed) == (1, 550, 1, 1)
-    assert to_us(Latest.objects.get(device_id=press).packed_to) == T0 + MINUTE + 499 * SECOND
+    assert packed_to(press) == T0 + MINUTE + 499 * SECOND
 
 
 def test_an_hour_is_left_alone_until_ten_minutes_after(press):
@@ -61,7 +63,7 @@ def test_an_hour_is_left_alone_until_ten_minutes_after(press):
 
 
 def test_readings_of_many_shapes_keep_them(press):
-    hot = {
+    hot: Cells = {
         T0: {"load": 1.5, "fault": True, "state": "ACTIVE"},
         T0 + 1: {"load": 2},
         T0 + 2: {"state": "STOPPED"},
@@ -158,7 +160,7 @@ def test_any_order_of_arriving_and_sealing_keeps_every_reading(press, seed):
         services.compact(at=at(clock))
         assert read(press) == expected, step
         assert without_repeats(press)
-        assert to_us(Latest.objects.get(device_id=press).packed_to) >= max(
+        assert packed_to(press) >= max(
             to_us(t1) for t1 in Segment.objects.filter(device_id=press).values_list("t1", flat=True)
         )
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from telemetry import services
-from telemetry.models import Latest, ReadingHour, ReadingRevision, Rollup, UsageDelta
+from telemetry.models import ReadingHour, ReadingRevision, Rollup, UsageDelta
 from telemetry.times import to_us
 from tests.telemetry.history import (
     DAY,
@@ -15,6 +15,7 @@ from tests.telemetry.history import (
     SECOND,
     T0,
     at,
+    closed_to,
     device,
     each,
     levels,
@@ -55,7 +56,7 @@ def test_history_beyond_the_plan_goes_and_nothing_older_is_taken(in_acme, press)
 
     assert (done.devices, done.skipped) == (1, 0)
     assert read(press) == kept
-    assert to_us(Latest.objects.get(device_id=press).closed_to) == T0 + 20 * DAY
+    assert closed_to(press) == T0 + 20 * DAY
     assert not ReadingRevision.objects.exists()
     assert services.expire(at=NOW + timedelta(minutes=1)).devices == 0
 

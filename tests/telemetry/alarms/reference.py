@@ -4,11 +4,13 @@ Slow and simple on purpose; it shares nothing with `telemetry.alarms.evaluation`
 Times are multiples of `step` milliseconds, samples and durations too.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 from telemetry.alarms import conditions as c
 
-Samples = dict[str, list[tuple[int, float]]]
+Points = list[tuple[int, float]]
+Samples = dict[str, Points]
 Answer = bool | None  # None: nobody knows
 
 
@@ -29,7 +31,9 @@ def episodes(
     return [*found, (raised, None)] if raised is not None else found
 
 
-def _asker(samples, *, hold_ms, start, step):
+def _asker(
+    samples: Samples, *, hold_ms: int, start: int, step: int
+) -> Callable[[c.Condition, int], Answer]:
     @cache
     def ask(node: c.Condition, at: int) -> Answer:
         if at < start:
@@ -45,8 +49,8 @@ def _asker(samples, *, hold_ms, start, step):
                     return None
                 return bool(past[-1][1]) in words
             case c.NoData(minutes, signal):
-                past = [t for t, _ in samples.get(signal, []) if start <= t <= at]
-                return at >= max([start, *past]) + minutes * 60_000
+                heard = [t for t, _ in samples.get(signal, []) if start <= t <= at]
+                return at >= max([start, *heard]) + minutes * 60_000
             case c.Duration(child, for_s):
                 answer = ask(child, at)
                 if answer is not True:
@@ -68,7 +72,7 @@ def _asker(samples, *, hold_ms, start, step):
                 answers = [ask(child, at) for child in children]
                 return True if True in answers else None if None in answers else False
 
-    def judged(points, limit, at) -> Answer:
+    def judged(points: Points, limit: c.Limit, at: int) -> Answer:
         past = [(t, v) for t, v in points if start <= t <= at]
         if not past or at >= past[-1][0] + hold_ms:
             return None
@@ -78,7 +82,7 @@ def _asker(samples, *, hold_ms, start, step):
         return is_on
 
     @cache
-    def rates(signal, window_s, per_s):
+    def rates(signal: str, window_s: float, per_s: float) -> Points:
         points = [one for one in samples.get(signal, []) if one[0] >= start]
         found = []
         for t, v in points:
@@ -87,7 +91,7 @@ def _asker(samples, *, hold_ms, start, step):
                 found.append((t, (v - past[0][1]) / (t - past[0][0]) * per_s * 1000))
         return found
 
-    def rises(child, at) -> bool:
+    def rises(child: c.Condition, at: int) -> bool:
         if ask(child, at) is not True:
             return False
         before = at - step
@@ -98,7 +102,7 @@ def _asker(samples, *, hold_ms, start, step):
     return ask
 
 
-def is_beyond(value, limit) -> bool:
+def is_beyond(value: float, limit: c.Limit) -> bool:
     return {
         ">": value > limit.value,
         ">=": value >= limit.value,
@@ -109,7 +113,7 @@ def is_beyond(value, limit) -> bool:
     }[limit.op]
 
 
-def is_well(value, limit) -> bool:
+def is_well(value: float, limit: c.Limit) -> bool:
     """Say whether an alarm that is on turns off."""
     return {
         ">": not value > limit.clear,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetry.alarms import conditions as c
-from telemetry.alarms.evaluation import Checkpoint, Watched, advance, beginning
+from telemetry.alarms.evaluation import Checkpoint, Episode, Watched, advance, beginning
 from telemetry.alarms.judging import Series
 from telemetry.alarms.tracking import Known, Track, compare, joined
 from tests.telemetry.alarms import reference
@@ -114,7 +114,8 @@ def test_episodes_equal_the_reference(tree, samples, hold_s):
 def test_cutting_time_into_pieces_changes_nothing(tree, samples, cuts):
     watched, data = Watched(tree, 30.0), series(with_any(samples))
     whole, _ = advance(watched, data, after=beginning(watched, START), until=END)
-    at, pieces = beginning(watched, START), []
+    at = beginning(watched, START)
+    pieces: list[Episode] = []
     for cut in [*sorted({START + second * STEP for second in cuts}), END]:
         found, at = advance(watched, data, after=at, until=cut)
         at = Checkpoint.from_json(at.at, at.as_json())
@@ -130,7 +131,7 @@ def test_late_repeated_and_out_of_order_data_end_in_the_same_episodes(tree, samp
     sent = [(key, t, v) for key, points in samples.items() for t, v in points]
     sent += random.sample(sent, len(sent) // 4)  # repeated by a device that got no answer
     random.shuffle(sent)
-    stored = {key: {} for key in samples}
+    stored: dict[str, dict[int, float]] = {key: {} for key in samples}
     track = Track(watched, [beginning(watched, START)])
     written: dict[int, Known] = {}
     while sent or track.tip.at < END:
@@ -139,6 +140,7 @@ def test_late_repeated_and_out_of_order_data_end_in_the_same_episodes(tree, samp
             stored[key][t] = v
         until = END if not sent else max([track.tip.at, *(t + 1 for _, t, _ in batch)])
         after = track.before(min([track.tip.at, *(t for _, t, _ in batch)]))
+        assert after is not None
         data = series(with_any({key: list(points.items()) for key, points in stored.items()}))
         found = track.run(data, after=after, until=until)
         write(written, found, since=after.at, until=until)
@@ -177,21 +179,23 @@ def test_nab_with_duration_and_hysteresis_equals_the_reference(name, value, clea
     watched = Watched(c.Duration(above(value, clear), for_s), hold_s=3600)
     track = Track(watched, [beginning(watched, start)])
     # It arrives as it does from a gateway with a bad line: every third day a week late.
-    days = {}
+    days: dict[int, reference.Points] = {}
     for t, v in samples:
         days.setdefault((t - start) // 86_400_000, []).append((t, v))
     arrival = sorted(days, key=lambda day: day + (7 if day % 3 == 2 else 0))
-    stored, written = [], {}
+    stored: reference.Points = []
+    written: dict[int, Known] = {}
     for day in arrival:
         stored = sorted([*stored, *days[day]])
         until = max(track.tip.at, days[day][-1][0] + 1000)
         after = track.before(min(track.tip.at, days[day][0][0]))
+        assert after is not None
         found = track.run(series({"x": stored}), after=after, until=until)
         write(written, found, since=after.at, until=until)
 
-    found = sorted((one.raised_at, one.cleared_at) for one in written.values())
-    assert found == held_above(samples, value, clear, for_s * 1000, 3_600_000, end)
-    assert len(found) >= n_least
+    times = sorted((one.raised_at, one.cleared_at) for one in written.values())
+    assert times == held_above(samples, value, clear, for_s * 1000, 3_600_000, end)
+    assert len(times) >= n_least
 
 
 def nab(path):

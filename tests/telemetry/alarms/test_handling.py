@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from telemetry.alarms import announcing
+from telemetry.alarms import announcing, rulebook
 from telemetry.models import Alarm, AlarmFlood, AlarmRule
 from telemetry.selectors import alarm_preview
 from telemetry.selectors import alarms as selectors
@@ -179,7 +179,7 @@ def test_an_import_that_names_what_is_not_there_changes_nothing(mill, now):
     mill.rule(HELD)
     text = alarm_rules.export_rules().replace("machine: ", "machine: no-")
 
-    with pytest.raises(alarm_rules.BadRulebook) as refused:
+    with pytest.raises(rulebook.BadRulebook) as refused:
         alarm_rules.import_rules(text=text, by=None, at=now, dry_run=False)
 
     assert refused.value.errors[0]["path"] == "scope.machine"
@@ -201,6 +201,7 @@ def test_a_preview_finds_what_the_watcher_finds(mill, now):
 
 def test_steps_name_members_only(mill):
     stranger = User.objects.exclude(memberships__factory__schema_name="mills").first()
+    assert stranger is not None
     with pytest.raises(alarm_rules.BadRule) as refused:
         mill.rule(HELD, escalation=[{"after_min": 5, "user_ids": [stranger.pk]}])
 

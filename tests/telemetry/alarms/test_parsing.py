@@ -1,5 +1,6 @@
 """Conditions, schedules and rules as text: strict, each error by name and path."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -50,7 +51,7 @@ def test_what_is_wrong_is_named_by_its_path(tree, path):
 
 
 def test_a_tree_that_never_ends_is_refused():
-    tree = ABOVE
+    tree: Mapping[str, object] = ABOVE
     for _ in range(5_000):
         tree = {"not": tree}
 

@@ -77,7 +77,8 @@ def test_a_second_compactor_changes_nothing(press: int, monkeypatch):
 
 
 def test_what_is_revised_while_it_is_packed_holds(press: int, monkeypatch):
-    seal, n_sealed = pieces.seal, []
+    seal = pieces.seal
+    n_sealed: list[int] = []
 
     def and_hear(piece):
         if not n_sealed:
