@@ -276,6 +276,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MachineStateEnum": "production.models.Machine.State",
         "PredictionStateEnum": "mlops.models.Prediction.State",
+        "DeviceStateEnum": "telemetry.selectors.fleet.DeviceState",
         "OperatingStateEnum": [
             (s, s) for s in ("run", "slow", "idle", "down", "setup", "planned", "nodata")
         ],

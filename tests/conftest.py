@@ -1,5 +1,6 @@
 """The cast of every test: factories acme and globex, and people in each role."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,8 @@ def other_api_key(globex: Factory) -> str:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, str]]:
     """A real S3 server with signatures, started for the tests that store objects."""
-    with Stack(var=VAR / "objects", services=["s3"], log=lambda _line: None) as stack:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    with Stack(var=VAR / f"objects-{worker}", services=["s3"], log=lambda _line: None) as stack:
         yield stack.env
 
 

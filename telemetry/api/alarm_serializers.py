@@ -193,14 +193,14 @@ class RulebookSerializer(serializers.Serializer[dict[str, Any]]):
         )
     ]
 )
-class ImportSerializer(serializers.Serializer[dict[str, Any]]):
+class RulebookImportSerializer(serializers.Serializer[dict[str, Any]]):
     """Rules as YAML; with `dry_run` nothing changes and the answer says what would."""
 
     yaml = serializers.CharField(max_length=MAX_BYTES, trim_whitespace=False)
     dry_run = serializers.BooleanField(default=False)
 
 
-class ImportedSerializer(serializers.Serializer[dict[str, Any]]):
+class RulebookImportedSerializer(serializers.Serializer[dict[str, Any]]):
     """What an import did, by the keys of rules."""
 
     created = serializers.ListField(child=serializers.CharField())

@@ -168,12 +168,12 @@ class Rulebook(APIView):
         return Response({"yaml": alarm_rules.export_rules()})
 
     @extend_schema(
-        request=serializers.ImportSerializer,
-        responses={200: serializers.ImportedSerializer, 409: _CONFLICT},
+        request=serializers.RulebookImportSerializer,
+        responses={200: serializers.RulebookImportedSerializer, 409: _CONFLICT},
     )
     def post(self, request: Request) -> Response:
         """Bring rules in line with a text, by their keys; all or nothing."""
-        sent = serializers.ImportSerializer(data=request.data)
+        sent = serializers.RulebookImportSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         try:
             done = alarm_rules.import_rules(

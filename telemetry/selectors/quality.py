@@ -60,7 +60,11 @@ def device_quality(
 
 def _affordable_hours(device_id: int, at: datetime, hours: int) -> int:
     """Return how many of the last hours hold at most MAX_READINGS, by the hourly counts."""
-    used = usage_by_hour(start=at - timedelta(hours=hours + 1), end=at, device_ids=[device_id])
+    used = usage_by_hour(
+        start=at - timedelta(hours=hours),
+        end=at + timedelta(microseconds=1),
+        device_ids=[device_id],
+    )
     total = 0
     for hour, n in ((row.hour, row.n_readings) for row in reversed(used)):
         total += n

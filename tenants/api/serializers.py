@@ -57,7 +57,7 @@ class EndpointSerializer(serializers.ModelSerializer[WebhookEndpoint]):
                 "failing_since": None,
                 "previous_until": None,
                 "created_at": "2026-11-17T10:00:00Z",
-                "secret": "whsec_...",
+                "secret": "whsec_...",  # nosec B105: an example
             },
             response_only=True,
         )

@@ -378,6 +378,10 @@ def test_the_report_adds_up_whatever_happens(make_client, server):
         assert report.accepted == report.queued + report.sent + n_dropped
         assert report.sent == report.stored + report.duplicates + sum(report.rejected.values())
         assert report.stored + report.duplicates == len(server.stored)
+    server.script = [refusing(200)]
+    sender.flush(5)
+    report = sender.report()
+    assert report.sent == report.stored + report.duplicates + sum(report.rejected.values())
     assert report.rejected
     assert report.dropped
 

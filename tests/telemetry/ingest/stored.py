@@ -15,7 +15,8 @@ async def stored(sql, sender: Sender, table: str) -> list[tuple[int, str, object
         JOIN {sender.schema}.telemetry_keyset s ON s.id = h.keyset_id,
         unnest(h.vals, s.key_ids) AS v(value, key_id)
         JOIN {sender.schema}.telemetry_signalkey k ON k.id = v.key_id
-        LEFT JOIN {sender.schema}.telemetry_word w ON k.kind = 's' AND w.id = v.value::int
+        LEFT JOIN {sender.schema}.telemetry_word w
+            ON w.id = CASE WHEN k.kind = 's' THEN v.value::int END
         WHERE h.device_id = $1 ORDER BY {"h.id" if table == "reading_revision" else "h.ts"}
         """,
         sender.device_id,

@@ -9,6 +9,7 @@ import pytest
 from telemetry.ingest import columnar
 from telemetry.ingest.decoding import ServerTimes
 from tests.telemetry.ingest.conftest import Door, Sender
+from tests.telemetry.ingest.stored import current
 
 T0 = 1_700_000_000_000
 NOON = "2026-11-17T12:00:00Z"
@@ -16,16 +17,11 @@ NOW_US = 1_800_000_000_000_000
 
 
 async def rows(sql, sender: Sender) -> list[tuple[int, dict[str, float]]]:
-    found = await sql.fetch(
-        """SELECT (extract(epoch FROM h.ts) * 1000)::bigint AS ts,
-               array_agg(k.key) AS keys, array_agg(v.value) AS vals
-           FROM mills.reading_hot h JOIN mills.telemetry_keyset s ON s.id = h.keyset_id,
-           unnest(h.vals, s.key_ids) AS v(value, key_id)
-           JOIN mills.telemetry_signalkey k ON k.id = v.key_id
-           WHERE h.device_id = $1 GROUP BY h.device_id, h.ts ORDER BY h.ts""",
-        sender.device_id,
-    )
-    return [(row["ts"], dict(zip(row["keys"], row["vals"], strict=True))) for row in found]
+    found: dict[int, dict[str, float]] = {}
+    for ts, key, value in await current(sql, sender):
+        assert isinstance(value, float)
+        found.setdefault(ts, {})[key] = value
+    return list(found.items())
 
 
 @pytest.mark.parametrize("n", [1, 3, 15, 16, 400])

@@ -20,15 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from infra.local.stack import Stack
 from telemetry import selectors, services
 from telemetry.ingest.app import IngestApp
 from telemetry.models import ArchiveFile, Latest
 from telemetry.services.retention import KEPT_AT_LEAST
-from tenants import storage
 from tenants.models import FactoryLimits
-from tests.installation import VAR
-from tests.telemetry.ingest.conftest import Door, Plant
+from tests.telemetry.ingest.conftest import Answer, Door, Plant
 from tests.telemetry.ingest.reference import Reference
 
 pytestmark = pytest.mark.slow
@@ -136,10 +133,20 @@ class History(RuleBasedStateMachine):
             if ms >= closed_ms:
                 self.reference.take(ms, values)
         body = [{"ts": ms, "values": values} for ms, values in readings]
-        answer = self.loop.run_until_complete(self.door.post(body, sender=self.device))
+        answer = self.loop.run_until_complete(self._sent(body))
         counted = [now - then for now, then in zip(self.reference.counts, before, strict=True)]
+        assert answer.status in (200, 422), answer.body
         assert [r["index"] for r in answer.body["rejected"]] == refused
         assert list(answer.counts[1:3]) == counted[1:]
+
+    async def _sent(self, body) -> Answer:
+        """Post until it is taken; ingest slept while the steps before ran, and renews its trust."""
+        while True:
+            answer = await self.door.post(body, sender=self.device)
+            if answer.body.get("message", "").startswith("Tokens cannot be checked"):
+                await asyncio.sleep(0.2)
+                continue
+            return answer
 
     def _closed_ms(self) -> float:
         with self.plant.inside("mills"):
@@ -194,18 +201,7 @@ class History(RuleBasedStateMachine):
                 assert np.isclose(got.avg[i], np.mean(inside))
 
 
-@pytest.fixture
-def objects(settings):
-    """A real S3 server."""
-    with Stack(var=VAR / "history", services=["s3"], log=lambda _line: None) as stack:
-        for name in ("S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
-            setattr(settings, name, stack.env[name])
-        settings.S3_BUCKET = stack.env.get("S3_BUCKET", "takt")
-        storage.ensure_bucket()
-        yield
-
-
-def test_the_reader_equals_a_dictionary_at_every_step(plant, database_url, objects):
+def test_the_reader_equals_a_dictionary_at_every_step(plant, database_url, bucket):
     loop = asyncio.new_event_loop()
     app = IngestApp(
         database_url=database_url,

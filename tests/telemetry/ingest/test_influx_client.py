@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write.point import Point
+from influxdb_client.client.write.retry import WritesRetry
 from influxdb_client.client.write_api import SYNCHRONOUS, WriteApi, WriteOptions
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
 from tests.telemetry.ingest.conftest import Sender, Server
+from tests.telemetry.ingest.stored import current
 
 pytestmark = pytest.mark.slow
 T0_S = 1_700_000_000
@@ -19,7 +21,11 @@ T0_S = 1_700_000_000
 
 @pytest.fixture
 def client(server: Server, mill: Sender) -> Iterator[InfluxDBClient]:
-    with InfluxDBClient(url=server.url, token=mill.token, org="any", timeout=10_000) as opened:
+    # As its documentation advises; a test before may have cost the server its database.
+    again = WritesRetry(total=5, retry_interval=1, allowed_methods=["POST"])
+    with InfluxDBClient(
+        url=server.url, token=mill.token, org="any", timeout=10_000, retries=again
+    ) as opened:
         yield opened
 
 
@@ -30,17 +36,10 @@ def writer(client: InfluxDBClient) -> WriteApi:
 
 async def stored(sql, sender: Sender) -> dict[str, list[float]]:
     """What is stored of a device: its values by key, in the order of their times."""
-    rows = await sql.fetch(
-        """SELECT k.key, h.ts, v.value FROM mills.reading_hot h
-           JOIN mills.telemetry_keyset s ON s.id = h.keyset_id,
-           unnest(h.vals, s.key_ids) AS v(value, key_id)
-           JOIN mills.telemetry_signalkey k ON k.id = v.key_id
-           WHERE h.device_id = $1 ORDER BY h.ts""",
-        sender.device_id,
-    )
     found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["key"], []).append(row["value"])
+    for _, key, value in await current(sql, sender):
+        assert isinstance(value, float | bool)
+        found.setdefault(key, []).append(value)
     return found
 
 
