@@ -378,7 +378,8 @@ def test_the_report_adds_up_whatever_happens(make_client, server):
         assert report.accepted == report.queued + report.sent + n_dropped
         assert report.sent == report.stored + report.duplicates + sum(report.rejected.values())
         assert report.stored + report.duplicates == len(server.stored)
-    server.script = [refusing(200)]
+    sender.send({"a": 1}, at(0))
+    server.script = [refusing(413, "body_too_large")] * 40
     sender.flush(5)
     report = sender.report()
     assert report.sent == report.stored + report.duplicates + sum(report.rejected.values())

@@ -182,8 +182,12 @@ def test_choices_that_cannot_be_kept_come_back_with_the_reason(portal, acme, wro
 
 def test_a_held_mail_arrives_when_the_chosen_hours_end(portal, acme, told):
     for role in ("admin", "engineer", "operator", "viewer"):
-        portal(role).post("/notifications/preferences/", {**CHOICES, "mail-": "0"})
-    portal().post("/notifications/preferences/", CHOICES | {"mail-": "2", "days": []})
+        portal(role).post(
+            "/notifications/preferences/", {**CHOICES, "mail-": "0", "mail-alarms": "0"}
+        )
+    portal().post(
+        "/notifications/preferences/", CHOICES | {"mail-": "2", "mail-alarms": "2", "days": []}
+    )
     night = timezone.now().replace(hour=23, minute=0) + timedelta(days=1)
 
     told(at=night)
