@@ -81,3 +81,6 @@ class _Answer:
             except ProtocolClosed:
                 # Who streams to nobody is to stop, as at the end of the connection.
                 raise asyncio.CancelledError from None
+        if not has_more:
+            # Letting go of it ends the stream; Django's frames may live on for a while.
+            self._stream = None

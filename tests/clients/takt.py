@@ -85,7 +85,7 @@ class Takt:
             times, values = packing.unpack(payload)
             for time_us, cell in zip(times.tolist(), values.tolist(), strict=True):
                 found.setdefault(from_us(time_us), dict(zip(keys, cell, strict=True)))
-        return found
+        return dict(sorted(found.items()))
 
     def start(self) -> None:
         command = [
