@@ -92,7 +92,13 @@ class Site:
                     continue
                 if parent == self.web.pid:
                     os.kill(int(entry.name), signal.SIGKILL)
-        return time.monotonic()
+        killed_at = time.monotonic()
+        # granian gives up where a worker dies twice within 5.5 s; then it is started again whole,
+        # as the launcher's supervisor does.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.web.wait(timeout=1.5)
+            self.start_web()
+        return killed_at
 
     def kill_parent(self, chance: random.Random) -> float:
         """kill -9 of the worker's parent alone; somebody ends the orphan and starts both again."""
