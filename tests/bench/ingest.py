@@ -232,9 +232,12 @@ def _stored_by_takt(environment: dict[str, str]) -> int:
             "SELECT schemaname FROM pg_tables WHERE tablename = 'reading_hour'"
         ).fetchall()
         total = 0
+        # Hours, and what is not folded into them yet.
         for (schema,) in schemas:
             row = connection.execute(
-                f'SELECT coalesce(sum(n_values), 0)::bigint FROM "{schema}".reading_hour'.encode()
+                f'SELECT (SELECT coalesce(sum(n_values), 0) FROM "{schema}".reading_hour)'
+                f" + (SELECT coalesce(sum(v), 0)"
+                f' FROM "{schema}".usage_delta, unnest(n_values) AS v)'.encode()
             ).fetchone()
             total += row[0] if row else 0
     return total
