@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="run the chain and stop everything")
     parser.add_argument("--data", type=Path, help="replay recorded data instead of the simulator")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell starts what it runs in the background with Ctrl-C's signal ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     report = Report()
     try:
         return _start(_asked(options, report))

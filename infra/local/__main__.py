@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _up(var: Path, services: list[str] | None) -> int:
     """Start, print the address, wait for a signal, stop."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     stack = Stack(var=var, services=services, supervise=True)
     try:
