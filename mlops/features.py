@@ -255,7 +255,7 @@ class FeatureSpec:
     def row(self, last: LastStep, usage: float) -> FloatArray:
         """Return (n_features,) of a last step, in the order of `matrix`."""
         indices = (last.index_block @ self.index_weights.T).T
-        parts = [last.signal_block.ravel(), indices.ravel(), [usage]]
+        parts = [last.signal_block.ravel(), indices.ravel(), np.array([usage])]
         return np.concatenate(parts).astype(np.float32).astype(np.float64)
 
     def columns_of(self, member: int) -> IntArray:
@@ -297,7 +297,8 @@ def health_index(scores: Sequence[FloatArray], targets: Sequence[FloatArray]) ->
     gram = centred.T @ (centred * weight[:, None]) + np.eye(stacked.shape[1])
     wanted = centred.T @ (weight * (target - np.average(target, weights=weight)))
     span = float(np.ptp(target)) or 1.0
-    weights: FloatArray = np.linalg.solve(gram, wanted) * 4.0 / span
+    solved: FloatArray = np.asarray(np.linalg.solve(gram, wanted), np.float64)
+    weights: FloatArray = solved * 4.0 / span
     return weights
 
 

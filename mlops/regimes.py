@@ -51,7 +51,8 @@ class Regimes:
         distance = np.stack(
             [np.nansum((scaled - c) ** 2, axis=1) for c in self.centres / self.scale], axis=1
         )
-        return np.argmin(distance, axis=1).astype(np.int64)
+        nearest: IntArray = np.argmin(distance, axis=1).astype(np.int64)
+        return nearest
 
 
 def find_regimes(values: FloatArray, *, seed: int = 0) -> Regimes:

@@ -39,6 +39,8 @@ _HEAD: Final = struct.Struct("<BHI")  # codec, keys, readings
 _COLUMN: Final = struct.Struct("<BBBqII")
 _STEP: Final = struct.Struct("<q")
 _SAMPLE: Final = 64
+_STORED: Final = struct.Struct("<BHH")  # is the last block, its bytes, the same inverted
+_MAX_STORED: Final = 0xFFFF
 
 
 class _How(IntEnum):
@@ -63,12 +65,12 @@ def pack(times: Int64s, values: Floats, *, level: int = SMALL) -> bytes:
         level: of deflate; SMALL also tries more than one form for each column.
     """
     n, n_keys = values.shape
+    columns = np.ascontiguousarray(values.T)
+    packed = _pack_at_once(columns) if level == FAST and n_keys else None
+    if packed is None:
+        packed = [_pack_values(column, level) for column in columns]
     entries, streams = [], []
-    for column in (times, *np.ascontiguousarray(values.T)):
-        if column is times:
-            entry, presence, stream = _pack_whole(times, 0, level)
-        else:
-            entry, presence, stream = _pack_values(column, level)
+    for entry, presence, stream in (_pack_whole(times, 0, level), *packed):
         entries.append(_COLUMN.pack(*entry, len(presence), len(stream)))
         streams += [presence, stream]
     return b"".join([_HEAD.pack(CODEC, n_keys, n), *entries, *streams])
@@ -107,9 +109,31 @@ def n_readings(payload: bytes) -> int:
 
 
 _Entry = tuple[int, int, int, int]
+_Packed = tuple[_Entry, bytes, bytes]
 
 
-def _pack_values(column: Floats, level: int) -> tuple[_Entry, bytes, bytes]:
+def _pack_at_once(columns: Floats) -> list[_Packed] | None:
+    """Pack columns (n_keys, n) with one number of digits; None where that does not fit.
+
+    A call of numpy costs more than what it does to 500 numbers.
+    """
+    scaled = _as_whole(columns)
+    if scaled is None:
+        return None
+    whole, digits = scaled
+    lows, highs = whole.min(axis=1), whole.max(axis=1)
+    numbers = (whole - lows[:, None]).astype("<u8", copy=False).view(np.uint8)
+    n_keys, n = columns.shape
+    width = max(1, (int((highs - lows).max(axis=0)).bit_length() + 7) // 8)
+    planes = numbers.reshape(n_keys, n, 8)[:, :, :width].transpose(0, 2, 1).tobytes()
+    size = n * width
+    return [
+        ((_How.WHOLE, digits, width, low), b"", _stored(planes[i * size : (i + 1) * size]))
+        for i, low in enumerate(lows.tolist())
+    ]
+
+
+def _pack_values(column: Floats, level: int) -> _Packed:
     absent = np.isnan(column)
     presence = b""
     if absent.any():
@@ -127,11 +151,11 @@ def _pack_values(column: Floats, level: int) -> tuple[_Entry, bytes, bytes]:
 
 
 def _as_whole(column: Floats) -> tuple[Int64s, int] | None:
-    """Find the fewest digits with which every value is a decimal, exactly."""
+    """Find the fewest digits with which every value is a decimal, exactly; NaN never is."""
     # Numbers beyond would not be exact, and might overflow below.
-    if np.abs(column).max() >= _MAX_EXACT:
+    if not np.abs(column).max() < _MAX_EXACT:
         return None
-    sample = column[:_SAMPLE]
+    sample = column[..., :_SAMPLE]
     for power, digits in zip(_POWERS, range(_MAX_DIGITS + 1), strict=True):
         if not np.array_equal(np.rint(sample * power) / power, sample):
             continue
@@ -142,7 +166,7 @@ def _as_whole(column: Floats) -> tuple[Int64s, int] | None:
     return None
 
 
-def _pack_whole(whole: Int64s, digits: int, level: int) -> tuple[_Entry, bytes, bytes]:
+def _pack_whole(whole: Int64s, digits: int, level: int) -> _Packed:
     first = int(whole[0])
     steps = np.diff(whole)
     if not steps.any():
@@ -184,14 +208,27 @@ def _planes(numbers: npt.NDArray[np.uint64], span: int, level: int) -> tuple[int
 
 
 def _deflate(planes: list[bytes], level: int) -> bytes:
-    packer = zlib.compressobj(level, zlib.DEFLATED, -15)
     if level == FAST:
-        return packer.compress(b"".join(planes)) + packer.flush()
+        return _stored(b"".join(planes))
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15)
     parts = []
     for plane in planes:
         # A block of its own for each plane, with the code that fits it: up to a fifth smaller.
         parts += [packer.compress(plane), packer.flush(zlib.Z_PARTIAL_FLUSH)]
     parts.append(packer.flush())
+    return b"".join(parts)
+
+
+def _stored(data: bytes) -> bytes:
+    """Deflate without compressing: blocks of at most 65,535 bytes as they are (RFC 1951, 3.2.4).
+
+    What zlib does at level 0, without the 256 KB of memory that it takes for each stream.
+    """
+    parts = []
+    for start in range(0, max(1, len(data)), _MAX_STORED):
+        block = data[start : start + _MAX_STORED]
+        is_last = start + _MAX_STORED >= len(data)
+        parts += [_STORED.pack(is_last, len(block), len(block) ^ 0xFFFF), block]
     return b"".join(parts)
 
 

@@ -68,6 +68,6 @@ def unite(parts: Sequence[Part], key_ids: Mapping[int, KeyIds]) -> Table:
         rows = target[at : at + len(part.times)]
         at += len(part.times)
         kept = rows >= 0
-        columns = [place[key_id] for key_id in key_ids[part.keyset_id]]
+        columns = np.array([place[key_id] for key_id in key_ids[part.keyset_id]], np.int64)
         values[np.ix_(rows[kept], columns)] = part.values[kept]
     return Table(union, times[order], values, keysets[order])

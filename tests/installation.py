@@ -1,7 +1,8 @@
 """Starts PostgreSQL and Valkey before Django reads its settings; loaded by `-p` (pyproject.toml).
 
 The first process of a run (the controller, under xdist) starts them once; the others inherit
-their addresses from the environment.
+their addresses from the environment. Each worker has a Valkey of its own: its databases of
+PostgreSQL are its own too, but the factories in them have the names that all workers use.
 """
 
 import atexit
@@ -16,7 +17,7 @@ _INHERITED = "TAKT_TEST_INSTALLATION"
 
 def _start() -> Stack | None:
     if os.environ.get(_INHERITED):
-        return None
+        return _start_valkey(os.environ.get("PYTEST_XDIST_WORKER"))
     stack = Stack(var=VAR, services=["postgres", "valkey"], log=lambda _line: None)
     os.environ.update(stack.start())
     os.environ.update(
@@ -30,6 +31,19 @@ def _start() -> Stack | None:
             "TAKT_ARTIFACT_KEY": "only-for-tests-" + "y" * 32,
         }
     )
+    atexit.register(stack.stop)
+    return stack
+
+
+def _start_valkey(worker: str | None) -> Stack | None:
+    if worker is None:
+        return None
+    # An address in the environment would stand for one that runs already.
+    own = {name: value for name, value in os.environ.items() if name != "VALKEY_URL"}
+    stack = Stack(
+        var=VAR / f"valkey-{worker}", services=["valkey"], log=lambda _line: None, environ=own
+    )
+    os.environ["VALKEY_URL"] = stack.start()["VALKEY_URL"]
     atexit.register(stack.stop)
     return stack
 

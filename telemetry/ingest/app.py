@@ -21,12 +21,12 @@ from telemetry.ingest.decoding import Decoded, ServerTimes
 from telemetry.ingest.dialects import NATIVE, Answer, Attributes, Dialect
 from telemetry.ingest.errors import RequestRefused, too_fast, unavailable
 from telemetry.ingest.interning import Interner
+from telemetry.ingest.lanes import LARGE_BYTES, Lanes
 from telemetry.ingest.notes import Notes
 from telemetry.ingest.publishing import Publisher
 from telemetry.ingest.rates import Rates
 from telemetry.ingest.rsgi import receiver, texts
 from telemetry.ingest.state import Device
-from telemetry.ingest.writer import Writer
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +197,11 @@ class IngestApp:
         if isinstance(dialect, Attributes):
             return await self._attributes(dialect, method, device, body)
         now_us = time.time_ns() // 1000
-        decoded = await self._decode(dialect, body, now_us)
+        if len(body) < LARGE_BYTES:
+            decoded = await self._decode(dialect, body, device, now_us)
+        else:
+            async with self._lanes.turn():
+                decoded = await self._decode(dialect, body, device, now_us)
         for rate in device.rates:
             if not rate.take(len(decoded.times) or 1):
                 await self._rates.take(rate, len(decoded.times) or 1)
@@ -209,7 +213,7 @@ class IngestApp:
             log.warning("telemetry.ingest.not_planned", error=type(error).__name__)
             raise unavailable("The database is away; send again in a moment.") from None
         if submission.n_received:
-            await self._writer.submit(submission)
+            await self._lanes.submit(submission)
         status, headers, answer = dialect.receipt(submission)
         return status, (*headers, *device.rates[0].headers) if device.rates else headers, answer
 
@@ -229,10 +233,12 @@ class IngestApp:
                 "Usage and bill.",
                 retry_after_s=300,
             )
-        self._writer.check_room(device.factory)
+        self._lanes.check_room(device.factory, n_bytes=request.content_length)
 
-    async def _decode(self, dialect: Dialect, body: bytes, now_us: int) -> Decoded:
-        decoded = dialect.decode(body, now_us=now_us, server_times=self._server_times)
+    async def _decode(self, dialect: Dialect, body: bytes, device: Device, now_us: int) -> Decoded:
+        decoded = dialect.decode(
+            body, usual=device.usual, now_us=now_us, server_times=self._server_times
+        )
         if decoded is not None:
             return decoded
         if len(body) < _LONG_BODY:
@@ -307,18 +313,16 @@ class IngestApp:
         self._publisher = Publisher(valkey_url=self._valkey_url)
         self._rates = Rates(valkey_url=self._valkey_url)
         self._notes = Notes(pool)
-        self._writer = Writer(
-            database_url=self._database_url, after_commit=self._publisher.announce
-        )
+        self._lanes = Lanes(database_url=self._database_url, after_commit=self._publisher.announce)
         self._body_clock = BodyClock(timeout_s=self._body_timeout_s)
         self._tasks = [
             asyncio.create_task(work)
             for work in (
-                self._writer.run(), self._credentials.run(), self._publisher.run(),
+                self._lanes.run(), self._credentials.run(), self._publisher.run(),
                 self._notes.run(), self._sweep(),
             )
         ]  # fmt: skip
-        await self._writer.wait_ready(timeout_s=2)
+        await self._lanes.wait_ready(timeout_s=2)
         self._loop = asyncio.get_running_loop()
         self._starting = None
 
@@ -326,11 +330,11 @@ class IngestApp:
         """Stop; what is in the queue is answered 503 and comes again."""
         self._loop = None
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # Again and again: a driver may take a cancellation for a time-out of its own and go on.
+        while still := [task for task in tasks if not task.done()]:
+            for task in still:
+                task.cancel()
+            await asyncio.wait(still, timeout=0.2)
         if tasks:
             await self._rates.close()
             self._pool.terminate()

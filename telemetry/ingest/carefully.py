@@ -17,10 +17,10 @@ from telemetry import packing
 from telemetry.ingest.decoding import MANY, Rejection
 from telemetry.ingest.interning import intern_keyset
 from telemetry.ingest.merging import Cell, Item
-from telemetry.ingest.planning import HOUR_US, Columns, Row, Submission
+from telemetry.ingest.planning import HOUR_US, Columns, Row, Segment, Submission
 from telemetry.ingest.state import Factory
 from telemetry.ingest.statements import Totals
-from telemetry.ingest.storing import Segment, Store, insert_segments, lock_devices, segments_of
+from telemetry.ingest.storing import Store, insert_segments, lock_devices, segments_of
 from telemetry.times import from_us, iso_utc, to_us
 
 Place = tuple[int, int]  # device, time in microseconds

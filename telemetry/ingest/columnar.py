@@ -6,14 +6,13 @@ way of `rows`, so that a bad number refuses its own reading only.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import chain
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from telemetry.ingest import limits
 from telemetry.ingest.decoding import (
     MANY,
     MAX_EXACT_INT,
@@ -22,18 +21,18 @@ from telemetry.ingest.decoding import (
     Value,
     check_count,
     numbers_are_plain,
-    time_of,
 )
 from telemetry.ingest.errors import RequestRefused
-from telemetry.times import EPOCH, MICROSECOND
+from telemetry.ingest.stamps import times_of
 
-_Time = Annotated[datetime, msgspec.Meta(tz=True)] | int
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class _Times(msgspec.Struct, gc=False):
     """Only the times, to tell the form and to read the values once they are known to fit."""
 
-    ts: list[_Time | None]
+    ts: list[str | int | None]
     values: msgspec.Raw
 
 
@@ -42,11 +41,12 @@ class Columnar(Decoded):
 
     __slots__ = ("keys",)
 
-    def __init__(self, keys: tuple[str, ...], times: list[int], numbers: Any) -> None:
+    def __init__(self, keys: tuple[str, ...], stamps: Int64s, numbers: Floats) -> None:
         super().__init__()
-        self.n_received = len(times)
-        self.indexes = range(len(times))
-        self.times = times
+        self.n_received = len(stamps)
+        self.indexes = range(len(stamps))
+        self.times = stamps.tolist()
+        self.stamps = stamps
         self.keys = keys
         self.numbers = numbers
 
@@ -76,7 +76,7 @@ def decode(body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | 
     try:
         sent = _decode_times(body)
         check_count(len(sent.ts))
-        times = _times(sent.ts, now_us, server_times)
+        times = times_of(sent.ts, now_us, server_times)
         if times is None:
             return None
         try:
@@ -88,20 +88,7 @@ def decode(body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | 
     return _uniform(times, numbers)
 
 
-def _times(sent: list[_Time | None], now_us: int, server_times: ServerTimes) -> list[int] | None:
-    if set(map(type, sent)) == {datetime}:
-        times = [(ts - EPOCH) // MICROSECOND for ts in sent]  # type: ignore[operator]
-    else:
-        found = [time_of(ts, now_us, server_times) for ts in sent]
-        if None in found:
-            return None
-        times = [time for time in found if time is not None]
-    if times and not 0 <= min(times) <= max(times) <= now_us + limits.FUTURE_LIMIT_US:
-        return None
-    return times
-
-
-def _uniform(times: list[int], columns: dict[str, list[float]]) -> Decoded | None:
+def _uniform(times: Int64s, columns: dict[str, list[float]]) -> Decoded | None:
     n = len(times)
     if not columns or any(len(column) != n for column in columns.values()):
         return None
@@ -113,14 +100,14 @@ def _uniform(times: list[int], columns: dict[str, list[float]]) -> Decoded | Non
     return Columnar(tuple(columns), times, flat.reshape(len(columns), n).T)
 
 
-def _mixed(times: list[int], columns: dict[str, list[Value | None]]) -> Decoded | None:
+def _mixed(times: Int64s, columns: dict[str, list[Value | None]]) -> Decoded | None:
     n = len(times)
     if not columns or any(len(column) != n for column in columns.values()):
         return None
     out = Decoded()
     out.n_received = n
     out.indexes = range(n)
-    out.times = times
+    out.times = times.tolist()
     keys = tuple(columns)
     out.values = [
         {key: value for key, value in zip(keys, row, strict=True) if value is not None}

@@ -31,18 +31,23 @@ MANY = 16
 _FIRST = range(1)
 
 
+# When a reading was taken: a time with its offset, or milliseconds since 1970.
+DateTime = Annotated[datetime, msgspec.Meta(tz=True)]
+Stamp = DateTime | int
+
+
 class Reading(msgspec.Struct, gc=False):
     """One reading as sent: a time and a set of values by key."""
 
     values: dict[str, Value]
-    ts: Annotated[datetime, msgspec.Meta(tz=True)] | int | None = None
+    ts: Stamp | None = None
 
 
 class _Envelope(msgspec.Struct):
     """An object: either one reading, or a list of them under `readings`."""
 
     values: dict[str, Value] | None = None
-    ts: Annotated[datetime, msgspec.Meta(tz=True)] | int | None = None
+    ts: Stamp | None = None
     readings: list[Reading] | None = None
 
 
@@ -75,12 +80,14 @@ class ItemRefused(Exception):
 class Decoded:
     """The readings of one request as parallel lists, times in microseconds since 1970."""
 
-    __slots__ = ("indexes", "n_received", "numbers", "rejected", "times", "values")
+    __slots__ = ("indexes", "n_received", "numbers", "rejected", "stamps", "times", "values")
 
     def __init__(self) -> None:
         self.n_received = 0
         self.indexes: list[int] | range = range(0)
         self.times: list[int] = []
+        # The times once more, where they came as an array.
+        self.stamps: npt.NDArray[np.int64] | None = None
         self.values: list[dict[str, Value]] = []
         self.rejected: list[Rejection] = []
         # All values one after the other, when there are many and nothing but numbers.
@@ -166,18 +173,27 @@ def _columns(readings: list[Reading], now_us: int, server_times: ServerTimes) ->
     out.values = [reading.values for reading in readings]
     if not all(out.values) or not numbers_are_plain(out):
         return None
-    sent = [reading.ts for reading in readings]
-    kinds = set(map(type, sent))
-    if kinds == {datetime}:
-        out.times = [(ts - EPOCH) // MICROSECOND for ts in sent]  # type: ignore[operator]
-    else:
-        times = [time_of(ts, now_us, server_times) for ts in sent]
-        if None in times:
-            return None
-        out.times = times  # type: ignore[assignment]
-    if readings and not 0 <= min(out.times) <= max(out.times) <= now_us + limits.FUTURE_LIMIT_US:
+    times = stamps_of([reading.ts for reading in readings], now_us, server_times)
+    if times is None:
         return None
+    out.times = times
     return out
+
+
+def stamps_of(
+    sent: list[datetime | int | None], now_us: int, server_times: ServerTimes
+) -> list[int] | None:
+    """Return times in microseconds; None where one of them needs a closer look."""
+    if set(map(type, sent)) == {datetime}:
+        times = [(ts - EPOCH) // MICROSECOND for ts in sent]  # type: ignore[operator]
+    else:
+        found = [time_of(ts, now_us, server_times) for ts in sent]
+        times = [time for time in found if time is not None]
+        if len(times) < len(found):
+            return None
+    if times and not 0 <= min(times) <= max(times) <= now_us + limits.FUTURE_LIMIT_US:
+        return None
+    return times
 
 
 def time_of(ts: datetime | int | None, now_us: int, server_times: ServerTimes) -> int | None:

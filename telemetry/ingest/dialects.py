@@ -19,10 +19,11 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from telemetry.ingest import columnar, decoding, lineprotocol, salvaging
+from telemetry.ingest import columnar, decoding, lineprotocol, salvaging, uniform
 from telemetry.ingest.decoding import Decoded, ServerTimes
 from telemetry.ingest.errors import Headers, RequestRefused
 from telemetry.ingest.planning import Submission
+from telemetry.ingest.uniform import Keys
 from telemetry.times import iso_utc
 
 Scope = MutableMapping[str, Any]
@@ -43,9 +44,14 @@ class Native:
         """What stands for `Authorization: Bearer ...`."""
         return header
 
-    def decode(self, body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | None:
-        """Decode a well-formed body; None when it needs `salvage`."""
-        return decoding.decode(body, now_us=now_us, server_times=server_times) or columnar.decode(
+    def decode(
+        self, body: bytes, *, usual: Keys | None, now_us: int, server_times: ServerTimes
+    ) -> Decoded | None:
+        """Decode a well-formed body; None when it needs `salvage`.
+
+        `usual`: the keys of the batch that the device sent last, where it had but one shape.
+        """
+        return _rows(body, usual, now_us, server_times) or columnar.decode(
             body, now_us=now_us, server_times=server_times
         )
 
@@ -76,6 +82,16 @@ class Native:
         return refusal.status, (*_JSON, *refusal.headers), body
 
 
+def _rows(
+    body: bytes, usual: Keys | None, now_us: int, server_times: ServerTimes
+) -> Decoded | None:
+    if usual is not None:
+        found = uniform.decode(body, usual, now_us=now_us, server_times=server_times)
+        if found is not None:
+            return found
+    return decoding.decode(body, now_us=now_us, server_times=server_times)
+
+
 def _named(submission: Submission) -> list[dict[str, Any]]:
     return [{"index": r.index, "code": r.code, "message": r.message} for r in submission.rejected]
 
@@ -99,7 +115,9 @@ class Influx(Native):
         scheme, _, token = header.partition(b" ")
         return b"Bearer " + token if scheme.lower() == b"token" else header
 
-    def decode(self, body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | None:
+    def decode(
+        self, body: bytes, *, usual: Keys | None, now_us: int, server_times: ServerTimes
+    ) -> Decoded | None:
         """Leave all of it to `salvage`, which keeps long bodies out of the event loop."""
 
     def salvage(self, body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded:
@@ -150,8 +168,10 @@ class Things(Native):
     def authorization(self, header: bytes) -> bytes:
         return self._authorization
 
-    def decode(self, body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded | None:
-        return decoding.decode(body, now_us=now_us, server_times=server_times)
+    def decode(
+        self, body: bytes, *, usual: Keys | None, now_us: int, server_times: ServerTimes
+    ) -> Decoded | None:
+        return _rows(body, usual, now_us, server_times)
 
     def salvage(self, body: bytes, *, now_us: int, server_times: ServerTimes) -> Decoded:
         return salvaging.salvage(

@@ -21,6 +21,8 @@ HOUR_US = 3_600_000_000
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Row = tuple[int, int, list[float]]  # time in microseconds, keyset, values
+# A row of `segment`: device, first, last, digest, readings, keyset, payload.
+Segment = tuple[int, int, int, int, int, int, bytes]
 
 
 class Columns:
@@ -40,7 +42,7 @@ class Submission:
 
     __slots__ = (
         "columns", "device", "done", "hours", "indexes", "is_late", "n_duplicates", "n_received",
-        "n_rows", "n_stored", "newest", "newest_values", "rejected", "rows",
+        "n_rows", "n_stored", "newest", "newest_values", "rejected", "rows", "segments",
     )  # fmt: skip
 
     def __init__(self, device: Device, decoded: Decoded) -> None:
@@ -51,6 +53,8 @@ class Submission:
         self.indexes = decoded.indexes
         self.rows: list[Row] = []
         self.columns: list[Columns] = []
+        # The same packed, where that has been done (`storing.pack`).
+        self.segments: list[Segment] = []
         self.n_rows = 0
         # Per hour of measured time: (hour, readings, values).
         self.hours: list[tuple[int, int, int]] = []
@@ -106,8 +110,10 @@ async def plan(device: Device, decoded: Decoded, interner: Interner) -> Submissi
                 learnt = (await interner.learn_shapes(device, [signature]))[signature]
                 known = learnt if isinstance(learnt, Plan) else None
             if known is not None:
+                device.usual = keys
                 return _plan_uniform(device, decoded, known)
         decoded.spread()
+        device.usual = None
     if len(decoded.values) == 1:
         values = decoded.values[0]
         known = device.plans.get((tuple(values), tuple(map(type, values.values()))))
@@ -170,7 +176,9 @@ async def _plan_mixed(device: Device, decoded: Decoded, interner: Interner) -> S
 def _plan_uniform(device: Device, decoded: Decoded, known: Plan) -> Submission:
     """Plan many readings that are nothing but the same numbers: the common batch."""
     assert decoded.numbers is not None
-    times: Int64s = np.array(decoded.times, np.int64)
+    times = decoded.stamps
+    if times is None:
+        times = np.array(decoded.times, np.int64)
     values = decoded.numbers.reshape(len(times), -1)
     if known.order is not None:
         values = values[:, known.order]

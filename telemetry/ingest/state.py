@@ -38,11 +38,15 @@ class Device:
     id: int
     factory: "Factory"
     plans: dict[Signature, Plan] = field(default_factory=dict)
+    # The keys of its last batch, where all readings had the same and nothing but numbers.
+    usual: tuple[str, ...] | None = None
     # Ids of the keys in telemetry_signal of this device; None until first needed.
     signal_ids: set[int] | None = None
     n_new_words: int = 0
     # Until this monotonic time its readings are expected to be late or repeated (see writer).
     careful_until: float = 0.0
+    # Its requests in the slow lane (see lanes): while there are any, the next goes there too.
+    n_slow: int = 0
     # What a request is counted against: the device's own limit, where it has one, then the
     # factory's.
     rates: tuple[Rate, ...] = ()

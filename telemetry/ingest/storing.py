@@ -21,14 +21,12 @@ import numpy as np
 
 from telemetry import packing
 from telemetry.ingest import statements
-from telemetry.ingest.planning import Columns, Row, Submission
+from telemetry.ingest.planning import Columns, Row, Segment, Submission
 from telemetry.ingest.state import Factory
 from telemetry.ingest.statements import Totals
 from telemetry.times import from_us, to_us
 
 _MAX_PREPARED = 256
-# A row of a segment: device, first, last, digest, readings, keyset, payload.
-Segment = tuple[int, int, int, int, int, int, bytes]
 
 
 class Store:
@@ -99,7 +97,7 @@ class Store:
                     continue
                 for submission in sent:
                     totals.add_new(submission)
-                    segments += segments_of(submission.device.id, submission.blocks())
+                    segments += submission.segments or pack(submission)
                 stored += sent
                 if any(submission.n_rows for submission in sent):
                     totals.add_packed(device_id, max(s.newest[0] for s in sent if s.newest))
@@ -153,6 +151,12 @@ async def lock_devices(
     """Lock the devices until the end of the transaction and return what `latest` says of them."""
     rows = await connection.fetch(statements.lock(factory.schema), sorted(device_ids))
     return {row["device_id"]: row for row in rows}
+
+
+def pack(submission: Submission) -> list[Segment]:
+    """Pack a large request before it waits, so that a commit has little left to compute."""
+    submission.segments = segments_of(submission.device.id, submission.blocks())
+    return submission.segments
 
 
 def segments_of(device_id: int, blocks: Iterable[Columns]) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""The bounded queue and the one connection behind it that commits in groups.
+"""A bounded queue and the one connection behind it that commits in groups.
 
 Whatever arrived while the last commit ran goes into the next one; there are no timers. A
 request's future resolves after the commit that holds it, and never before. When the connection
@@ -38,7 +38,7 @@ CAREFUL_S = 5.0
 PAUSE_S = 2.0
 _TRIES = 4
 # A group takes at most half of what is under way, but never less than this: see _take_group.
-_MIN_GROUP = 40
+_MIN_GROUP_READINGS = 40
 
 _SESSION = {
     "application_name": "takt ingest",
@@ -75,7 +75,6 @@ class Writer:
         self._after_commit = after_commit
         self._queue: deque[Submission] = deque()
         self._n_pending = 0
-        self._n_last_group = 0
         self._arrived = asyncio.Event()
         self._connected = asyncio.Event()
         self._connection: Any = None
@@ -183,12 +182,12 @@ class Writer:
         """
         group: list[Submission] = []
         n_readings = 0
-        n_most = max(_MIN_GROUP, (len(self._queue) + self._n_last_group) // 2)
-        while self._queue and n_readings < MAX_GROUP_READINGS and len(group) < n_most:
+        # Pending are also those of the last group, whose senders have not been answered yet.
+        n_most = min(MAX_GROUP_READINGS, max(_MIN_GROUP_READINGS, self._n_pending // 2))
+        while self._queue and n_readings < n_most:
             submission = self._queue.popleft()
-            n_readings += submission.n_rows
+            n_readings += submission.n_rows + 1
             group.append(submission)
-        self._n_last_group = len(group)
         return group
 
     async def _commit(self, group: list[Submission]) -> None:
