@@ -14,7 +14,7 @@ what one has found out about a device holds until it has committed.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from telemetry.ingest.state import Factory
 from telemetry.ingest.statements import Totals
 from telemetry.times import from_us, to_us
 
-_MAX_PREPARED = 256
+_MAX_PREPARED = 512
 
 
 class Store:
@@ -34,47 +34,61 @@ class Store:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._prepared: dict[int, Any] = {}
+        self._prepared: dict[str, Any] = {}
 
     async def prepare(self, factory: Factory) -> Any:
         """Return the factory's `statements.store`, prepared.
 
         Fails when the factory's tables are not there.
         """
-        prepared = self._prepared.pop(factory.id, None)
+        return await self._prepare(f"takt_{factory.id}", statements.store, factory)
+
+    async def _prepare(self, name: str, sql: Callable[[str], str], factory: Factory) -> Any:
+        prepared = self._prepared.pop(name, None)
         if prepared is None:
             if len(self._prepared) >= _MAX_PREPARED:
                 # The driver closes what nobody refers to.
                 del self._prepared[next(iter(self._prepared))]
-            prepared = await self.connection.prepare(
-                statements.store(factory.schema), name=f"takt_{factory.id}"
-            )
+            prepared = await self.connection.prepare(sql(factory.schema), name=name)
         # Back at the end: the least recently used is dropped first.
-        self._prepared[factory.id] = prepared
+        self._prepared[name] = prepared
         return prepared
 
     async def store_small(self, groups: Sequence[tuple[Factory, list[Submission]]]) -> None:
         """Store all groups in one transaction; every reading must be new."""
-        sent, refusals = [], []
+        if len(groups) == 1:
+            prepared, arguments, refusals = await self._small(*groups[0])
+            if not refusals:
+                await prepared.fetch(*arguments)
+                _mark_stored(groups[0][1])
+                return
+        texts, refused = [], []
         for factory, submissions in groups:
-            totals = Totals()
-            rows: list[tuple[int, Row]] = []
-            for submission in submissions:
-                totals.add_new(submission)
-                device_id = submission.device.id
-                rows += [(device_id, row) for row in submission.ordered_rows()]
-            rows.sort(key=_place)
-            sent.append((await self.prepare(factory), totals.arguments(rows)))
-            refusals += [text] if (text := totals.refusals()) else []
-        if len(sent) == 1 and not refusals:
-            prepared, arguments = sent[0]
-            await prepared.fetch(*arguments)
-        else:
-            # One message without BEGIN is one transaction, committed when it answers.
-            texts = [statements.execute(prepared.get_name(), a) for prepared, a in sent]
-            await self.connection.execute(";".join(texts + refusals))
+            if statements.is_one(submissions):
+                name = f"takt_one_{factory.id}"
+                await self._prepare(name, statements.store_one, factory)
+                texts.append(statements.execute_one(name, submissions[0]))
+                continue
+            prepared, arguments, refusals = await self._small(factory, submissions)
+            texts.append(statements.execute(prepared.get_name(), arguments))
+            refused += [refusals] if refusals else []
+        # One message without BEGIN is one transaction, committed when it answers.
+        await self.connection.execute(";".join(texts + refused))
         for _, submissions in groups:
             _mark_stored(submissions)
+
+    async def _small(
+        self, factory: Factory, submissions: list[Submission]
+    ) -> tuple[Any, list[Sequence[Any]], str]:
+        """Return a prepared `store`, its parameters, and what else is to be written."""
+        totals = Totals()
+        rows: list[tuple[int, Row]] = []
+        for submission in submissions:
+            totals.add_new(submission)
+            device_id = submission.device.id
+            rows += [(device_id, row) for row in submission.ordered_rows()]
+        rows.sort(key=_place)
+        return await self.prepare(factory), totals.arguments(rows), totals.refusals()
 
     async def store_packed(
         self, factory: Factory, submissions: list[Submission]

@@ -30,7 +30,7 @@ MAX_PENDING_REQUESTS = 10_000
 # One factory's flood leaves this share of the queue to the others.
 FACTORY_SHARE = 0.5
 MAX_GROUP_READINGS = 20_000
-MAX_GROUP_FACTORIES = 64
+MAX_GROUP_FACTORIES = 128
 # From here on a segment is cheaper than a row a reading.
 MIN_PACKED_READINGS = 32
 STATEMENT_TIMEOUT_S = 10.0

@@ -2,9 +2,12 @@
 
 import asyncio
 
-from telemetry.ingest import writer
+import pytest
+
+from telemetry.ingest import statements, writer
 from telemetry.ingest.app import IngestApp
 from telemetry.ingest.lanes import LARGE_BYTES
+from telemetry.ingest.planning import Submission
 from tests.telemetry.ingest.conftest import Door, Sender
 
 FIRST_MS = 1_700_000_000_000
@@ -67,3 +70,48 @@ def test_a_large_body_is_about_what_is_packed():
     smallest = len('{"ts":"2026-11-26T08:00:00.000Z","values":{"load":1.25}},')
 
     assert writer.MIN_PACKED_READINGS * smallest < LARGE_BYTES
+
+
+async def test_factories_that_send_a_reading_each_share_a_commit(
+    door: Door, mill: Sender, oven: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    texts: list[str] = []
+    execute_one = statements.execute_one
+
+    def recorded(name: str, submission: Submission) -> str:
+        texts.append(name)
+        return execute_one(name, submission)
+
+    monkeypatch.setattr(statements, "execute_one", recorded)
+
+    async def both(ts: int, value: float) -> list[tuple[int, int]]:
+        body = {"ts": ts, "values": {"shared": value}}
+        answers = await asyncio.gather(*(door.post(body, sender=one) for one in (mill, oven)))
+        assert [answer.status for answer in answers] == [200, 200]
+        return [(answer.body["stored"], answer.body["duplicates"]) for answer in answers]
+
+    # Known shapes first, and something packed that later ones may meet.
+    for one in (mill, oven):
+        await door.post(
+            [{"ts": FIRST_MS + i, "values": {"shared": i}} for i in range(40)], sender=one
+        )
+        one_more = {"ts": FIRST_MS + 90, "values": {"shared": 1}}
+        await door.post(one_more, sender=one)
+
+    assert await both(FIRST_MS + 100, 1.5) == [(1, 0), (1, 0)]
+    assert len(texts) == 2
+    assert await both(FIRST_MS + 100, 1.5) == [(0, 1), (0, 1)]
+
+
+async def test_a_single_reading_that_is_packed_already_is_a_repeat(
+    door: Door, mill: Sender, oven: Sender
+):
+    for one in (mill, oven):
+        await door.post(
+            [{"ts": FIRST_MS + i, "values": {"shared": i}} for i in range(40)], sender=one
+        )
+
+    body = {"ts": FIRST_MS + 7, "values": {"shared": 7}}
+    answers = await asyncio.gather(*(door.post(body, sender=one) for one in (mill, oven)))
+
+    assert [answer.body["duplicates"] for answer in answers] == [1, 1]
