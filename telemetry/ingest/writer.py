@@ -38,7 +38,7 @@ CAREFUL_S = 5.0
 PAUSE_S = 2.0
 _TRIES = 4
 # A group takes at most half of what is under way, but never less than this: see _take_group.
-_MIN_GROUP_READINGS = 40
+_MIN_GROUP_READINGS = 80
 
 _SESSION = {
     "application_name": "takt ingest",
