@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class MlopsConfig(AppConfig):
     name = "mlops"
+
+    def ready(self) -> None:
+        from mlops import kinds
+        from mlops.maintenance.remaining_life import RemainingLife
+
+        kinds.register(RemainingLife())

@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from mlops import history
-from mlops.history import Recording
+from mlops.history import Recording, Span
 from mlops.lives import Life, step_for
 from mlops.maintenance.reasons import SignalName
 from production import selectors as production_selectors
@@ -29,12 +29,18 @@ HOURS = "h"
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Lives of one machine type that ended in a failure of the kind that is predicted."""
+    """Lives of one machine type that ended in a failure of the kind that is predicted.
+
+    Attributes:
+        lives: in the order of their ends.
+        ended_at: one a life.
+    """
 
     signals: tuple[str, ...]
     unit: str
     step: float
     lives: list[Life]
+    ended_at: list[datetime]
     n_machines: int
 
 
@@ -62,6 +68,7 @@ class _Piece:
 
     key: str
     group: str
+    ended_at: datetime
     recording: Recording
 
 
@@ -73,20 +80,25 @@ def build(machine_type: MachineType, *, at: datetime) -> DataSet:
     usages = [history.usage_of(piece.recording) for piece in pieces]
     usages = [usage for usage in usages if len(usage) and usage[-1] > 0]
     if not usages or not signals:
-        return DataSet(signals, unit, 1.0, [], n_machines)
+        return DataSet(signals, unit, 1.0, [], [], n_machines)
     step = step_for(
         lengths=[float(usage[-1]) for usage in usages],
         natural=history.natural_step(usages, is_metered=bool(meter)),
     )
     found = [
-        history.life_of(
-            piece.recording, signals=signals, step=step, key=piece.key, group=piece.group,
-            failed=True,
+        (
+            piece.ended_at,
+            history.life_of(
+                piece.recording, signals=signals, step=step, key=piece.key, group=piece.group,
+                failed=True,
+            ),
         )
-        for piece in pieces
+        for piece in sorted(pieces, key=lambda piece: (piece.ended_at, piece.key))
     ]  # fmt: skip
-    lives = [life for life in found if life is not None and len(life) > 1]
-    return DataSet(signals, unit, step, lives, n_machines)
+    kept = [(ended_at, life) for ended_at, life in found if life is not None and len(life) > 1]
+    return DataSet(
+        signals, unit, step, [life for _, life in kept], [at for at, _ in kept], n_machines
+    )
 
 
 def _pieces(machine_type: MachineType, at: datetime) -> tuple[list[_Piece], tuple[str, ...], int]:
@@ -112,7 +124,7 @@ def _pieces(machine_type: MachineType, at: datetime) -> tuple[list[_Piece], tupl
             commissioned_at=machine.commissioned_at, failures=failures[machine.pk]
         )
         pieces += [
-            _Piece(f"{machine.pk}/{number}", str(machine.pk), history.within(whole, span))
+            _Piece(f"{machine.pk}/{number}", str(machine.pk), span.end, history.within(whole, span))
             for number, span in enumerate(spans, start=1)
             if span.end is not None
         ]
@@ -120,30 +132,46 @@ def _pieces(machine_type: MachineType, at: datetime) -> tuple[list[_Piece], tupl
     return pieces, tuple(sorted(shared - counting)), len(machines)
 
 
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The life that a machine is in, and its use a day of late (None: too short a time)."""
+
+    life: Life
+    usage_per_day: float | None
+
+
 def current_life(
     machine: Machine, *, signals: Sequence[str], step: float, at: datetime
-) -> Life | None:
+) -> Current | None:
     """Return the life that a machine is in, or None where it is down or never ran."""
-    machine_type = machine.machine_type
-    wanted = {"", machine_type.component} if machine_type.component else None
+    span = spans_of(machine, at=at)
+    if not span or span[-1].end is not None:
+        return None
+    recording = recording_of(
+        machine,
+        meter_key=machine.machine_type.life_meter_key,
+        start=span[-1].start or BEGINNING,
+        end=at,
+    )
+    life = history.life_of(
+        recording, signals=signals, step=step, key=str(machine.pk), group=str(machine.pk),
+        failed=False,
+    )  # fmt: skip
+    if life is None:
+        return None
+    return Current(life, history.usage_per_day(recording, until=at))
+
+
+def spans_of(machine: Machine, *, at: datetime) -> list[Span]:
+    """Return the lives of a machine's component as they were known at a moment."""
+    component = machine.machine_type.component
+    wanted = {"", component} if component else None
     failures = [
         (f.failed_at, f.restored_at if f.restored_at and f.restored_at <= at else None)
         for f in production_selectors.failures([machine.pk])
         if f.failed_at <= at and (wanted is None or f.component in wanted)
     ]
-    span = history.spans(commissioned_at=machine.commissioned_at, failures=failures)
-    if not span or span[-1].end is not None:
-        return None
-    recording = recording_of(
-        machine,
-        meter_key=machine_type.life_meter_key,
-        start=span[-1].start or BEGINNING,
-        end=at,
-    )
-    return history.life_of(
-        recording, signals=signals, step=step, key=str(machine.pk), group=str(machine.pk),
-        failed=False,
-    )  # fmt: skip
+    return history.spans(commissioned_at=machine.commissioned_at, failures=failures)
 
 
 def recording_of(machine: Machine, *, meter_key: str, start: datetime, end: datetime) -> Recording:

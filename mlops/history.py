@@ -19,6 +19,8 @@ RUNNING_WORDS = frozenset(
     {"ACTIVE", "RUNNING", "RUN", "EXECUTE", "PRODUCING", "PRODUCTION", "CUTTING", "IN_CYCLE", "ON"}
 )
 MS_PER_HOUR = 3_600_000.0
+MS_PER_DAY = 24 * 3_600_000
+FORTNIGHT_MS = 14 * MS_PER_DAY
 # Between two readings further apart than this, or than three usual gaps, nobody knows whether
 # the machine ran: the time does not count.
 LONGEST_KNOWN_GAP_MS = 600_000.0
@@ -103,6 +105,23 @@ def usage_of(recording: Recording) -> FloatArray:
     if recording.running is not None:
         counted = counted * recording.running[:-1]
     return np.concatenate([[0.0], np.cumsum(counted) / MS_PER_HOUR])
+
+
+def usage_per_day(recording: Recording, *, until: datetime) -> float | None:
+    """Return the use a calendar day over the last fortnight, or None below a day of history."""
+    if len(recording.times) < 2:
+        return None
+    end = int(until.timestamp() * 1000)
+    start = max(int(recording.times[0]), end - FORTNIGHT_MS)
+    if end - start < MS_PER_DAY:
+        return None
+    usage = usage_of(recording)
+    before = int(np.searchsorted(recording.times, start, side="left"))
+    return (
+        float(usage[-1] - usage[before]) * MS_PER_DAY / (end - start)
+        if before < len(usage)
+        else 0.0
+    )
 
 
 def _metered(meter: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Versions of models and what they predicted."""
+"""Versions of models, what became of them, what they predicted and whether it came true."""
 
 import uuid
 
@@ -14,11 +14,14 @@ class ModelVersion(models.Model):
     """One trained model of one machine type; its artifact lies on S3.
 
     At most one version of a kind and machine type is the champion, which is the one that serves.
+    A challenger predicts beside it, unseen; the version that served before stands by in the same
+    way, until the new one has proved itself.
     """
 
     class Alias(models.TextChoices):
         CHAMPION = "champion", "In service"
         CHALLENGER = "challenger", "On trial"
+        STANDBY = "standby", "Standing by"
         NONE = "", "Kept"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -38,6 +41,11 @@ class ModelVersion(models.Model):
     parameters = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict)
     trained_on = models.JSONField(default=dict)
+    # What each case taught: [key, slice, ended, loss when not seen, loss of the baseline, loss
+    # when held back in time or null].
+    cases = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    # Where the model is weak, in sentences.
+    weaknesses = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     created_at = models.DateTimeField()
 
     class Meta:
@@ -49,6 +57,11 @@ class ModelVersion(models.Model):
                 fields=["kind", "machine_type"],
                 condition=Q(alias="champion"),
                 name="one_champion_a_kind_and_type",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "machine_type"],
+                condition=Q(alias="challenger"),
+                name="one_challenger_a_kind_and_type",
             ),
         ]
 
@@ -71,6 +84,8 @@ class Prediction(models.Model):
     version = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="predictions"
     )
+    # Made beside the version in service, to be compared with it; nobody acts on it.
+    is_shadow = models.BooleanField(default=False, db_default=False)
     made_at = models.DateTimeField()
     state = models.CharField(max_length=16, choices=State.choices)
     message = models.CharField(max_length=500, blank=True)
@@ -83,10 +98,17 @@ class Prediction(models.Model):
     is_open_ended = models.BooleanField(default=False)
     unit = models.CharField(max_length=20, blank=True)
     level = models.FloatField(default=0.8)
+    # Usage a day lately, and with it the chance of failure within so many days ({"7": 0.02});
+    # a chance that cannot be told is null.
+    usage_per_day = models.FloatField(null=True, blank=True)
+    chances = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     reasons = models.JSONField(default=list)
 
     class Meta:
-        indexes = [models.Index(fields=["machine", "-made_at", "-id"], name="newest_prediction")]
+        indexes = [
+            models.Index(fields=["machine", "-made_at", "-id"], name="newest_prediction"),
+            models.Index(fields=["version", "machine", "made_at"], name="predictions_of_version"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(state="ok")
@@ -102,3 +124,106 @@ class Prediction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.machine_id}: {self.state}"
+
+
+class VersionEvent(models.Model):
+    """Something that happened to a version: who did it, when and why. Append-only."""
+
+    class What(models.TextChoices):
+        TRAINED = "trained", "Trained"
+        PROMOTED = "promoted", "Put into service"
+        ON_TRIAL = "on_trial", "Put on trial"
+        NOT_PROMOTED = "not_promoted", "Not put into service"
+        RETIRED = "retired", "Taken out of service"
+        ROLLED_BACK = "rolled_back", "Rolled back"
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    what = models.CharField(max_length=12, choices=What.choices)
+    by = models.ForeignKey(
+        "tenants.User",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # no constraint across schemas: a factory may live on another node
+        related_name="+",
+    )
+    reason = models.CharField(max_length=500)
+    # The figures that it rests on (`promotion.Comparison`).
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["version", "-at", "-id"], name="events_of_version")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id}: {self.what}"
+
+
+class Outcome(models.Model):
+    """How a version's predictions of one case turned out, once the truth was known."""
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="outcomes")
+    machine = models.ForeignKey(
+        "production.Machine", on_delete=models.CASCADE, related_name="outcomes"
+    )
+    # What became known: a failure, a verdict, an inspection.
+    case_key = models.CharField(max_length=80)
+    known_at = models.DateTimeField()
+    # It was in service when it said so: people saw it.
+    was_serving = models.BooleanField()
+    n_predictions = models.IntegerField()
+    # Comparable between versions on one case only; smaller is better.
+    loss = models.FloatField()
+    is_right = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "case_key"], name="one_outcome_a_case"),
+            models.CheckConstraint(
+                condition=Q(n_predictions__gt=0), name="outcome_rests_on_predictions"
+            ),
+        ]
+        indexes = [models.Index(fields=["machine", "-known_at"], name="newest_outcomes")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id}: {self.case_key}"
+
+
+class Finding(models.Model):
+    """What the watch over a serving model found: append-only, closed when it no longer holds."""
+
+    class What(models.TextChoices):
+        INPUT_DRIFT = "input_drift", "A signal has drifted"
+        NEW_REGIME = "new_regime", "A new way of running"
+        PREDICTION_DRIFT = "prediction_drift", "Predictions have shifted"
+        CALIBRATION = "calibration", "Intervals no longer hold"
+        LABELS = "labels", "No verdicts"
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="findings")
+    machine = models.ForeignKey(
+        "production.Machine", null=True, blank=True, on_delete=models.CASCADE,
+        related_name="findings",
+    )  # fmt: skip
+    what = models.CharField(max_length=16, choices=What.choices)
+    signal = models.CharField(max_length=128, blank=True)
+    found_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    message = models.CharField(max_length=500)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "machine", "what", "signal"],
+                condition=Q(ended_at=None),
+                nulls_distinct=False,
+                name="one_open_finding_a_thing",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.message}"

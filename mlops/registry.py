@@ -21,6 +21,7 @@ from tenants import names
 CONNECT_TIMEOUT_S = 3
 OPENING_LOCK = 7063
 CHAMPION = "champion"
+ALIASES = (CHAMPION, "challenger", "standby")
 ENVIRONMENT = ("lightgbm", "numpy", "scikit-learn", "onnx", "onnxruntime", "django")
 
 
@@ -41,11 +42,11 @@ class Run:
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     data: Mapping[str, Any]
-    is_champion: bool = True
+    alias: str = ""  # what the version is now: champion, challenger, standby or nothing
 
 
 def record(run: Run) -> str:
-    """Write a run down and register its model as champion; return the run's id.
+    """Write a run down, register its model and say what it is now; return the run's id.
 
     Repeating it finds the run by the digest of its artifact and only completes what is missing.
 
@@ -154,9 +155,22 @@ def _register(client: Any, run_id: str, run: Run) -> None:
     else:
         source = f"s3://{settings.S3_BUCKET}/{run.artifact_key}"
         number = client.create_model_version(name, source=source, run_id=run_id).version
-    if not run.is_champion:
-        return
-    # One name holds the models of every machine type; the bare alias is the newest, the other
-    # one the champion of its type.
-    client.set_registered_model_alias(name, CHAMPION, number)
-    client.set_registered_model_alias(name, f"{CHAMPION}-{run.subject}", number)
+    _point(client, name, run, str(number))
+
+
+def _point(client: Any, name: str, run: Run, number: str) -> None:
+    """Let the aliases say what a version is now.
+
+    One name holds the models of every machine type; the bare alias is the newest, the one with
+    the type behind it is that of its type.
+    """
+    pointed = client.get_registered_model(name).aliases
+    for alias in ALIASES:
+        own = f"{alias}-{run.subject}"
+        if alias == run.alias:
+            client.set_registered_model_alias(name, own, number)
+            client.set_registered_model_alias(name, alias, number)
+            continue
+        for known in (own, alias):
+            if str(pointed.get(known, "")) == number:
+                client.delete_registered_model_alias(name, known)

@@ -2,5 +2,6 @@
 
 BEAT = {
     "mlops.score_all": {"task": "mlops.score_all", "every_s": 600.0, "queue": "learn"},
+    "mlops.watch_all": {"task": "mlops.watch_all", "every_s": 3600.0, "queue": "learn"},
     "mlops.record_pending": {"task": "mlops.record_pending", "every_s": 1800.0, "queue": "learn"},
 }

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from mlops import datasets
-from mlops.maintenance import rul
-from mlops.models import Kind, ModelVersion, Prediction
+from mlops import kinds
+from mlops.kinds import Readiness
+from mlops.models import Finding, Kind, ModelVersion, Outcome, Prediction, VersionEvent
 from production.models import MachineType
+
+Alias = ModelVersion.Alias
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether a machine type has enough history for a model, in figures and in words."""
+class TrackRecord:
+    """How often what was said came true: "right 41 of 47 times"."""
 
-    is_ready: bool
-    n_failures: int
-    n_needed: int
-    message: str
+    n_right: int
+    n: int
 
 
 def model_versions(kind: str = Kind.REMAINING_LIFE) -> QuerySet[ModelVersion]:
@@ -38,22 +38,72 @@ def champion(*, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE) -> Model
 
 
 def serving_order(*, machine_type_id: UUID, kind: str = Kind.REMAINING_LIFE) -> list[ModelVersion]:
-    """Return the champion, then older versions to fall back on, newest first."""
-    rows = list(
-        ModelVersion.objects.filter(kind=kind, machine_type_id=machine_type_id).order_by(
-            "-version"
-        )[:10]
-    )
-    best = next((row for row in rows if row.alias == ModelVersion.Alias.CHAMPION), None)
+    """Return the champion, then older versions that served once, newest first."""
+    best = champion(machine_type_id=machine_type_id, kind=kind)
     if best is None:
         return []
-    return [best, *(row for row in rows if row.version < best.version)]
+    return [best, *_served(machine_type_id, kind).filter(version__lt=best.version)[:10]]
+
+
+def served_before(*, machine_type_id: UUID, kind: str) -> ModelVersion | None:
+    """Return the version that served before the one in service, or None."""
+    rows = _served(machine_type_id, kind).exclude(alias=Alias.CHAMPION)
+    return rows.filter(alias=Alias.STANDBY).first() or rows.first()
+
+
+def _served(machine_type_id: UUID, kind: str) -> QuerySet[ModelVersion]:
+    """Versions that were in service; of those made before events were kept all were."""
+    events = VersionEvent.objects.filter(version=OuterRef("pk"))
+    was_promoted = Exists(events.filter(what=VersionEvent.What.PROMOTED))
+    rows = ModelVersion.objects.filter(kind=kind, machine_type_id=machine_type_id)
+    return rows.filter(was_promoted | ~Exists(events)).order_by("-version")
+
+
+def beside(*, machine_type_id: UUID, kind: str) -> list[ModelVersion]:
+    """Return the versions that are asked beside the one in service: on trial, standing by."""
+    rows = ModelVersion.objects.filter(kind=kind, machine_type_id=machine_type_id)
+    wanted = rows.filter(alias__in=[Alias.CHALLENGER, Alias.STANDBY])
+    return list(wanted.select_related("machine_type").order_by("-version"))
+
+
+def newest_version(*, machine_type_id: UUID, kind: str) -> ModelVersion | None:
+    """Return the version that was trained last, or None."""
+    rows = ModelVersion.objects.filter(kind=kind, machine_type_id=machine_type_id)
+    return rows.order_by("-version").first()
+
+
+def events_of(*, machine_type_id: UUID, kind: str) -> QuerySet[VersionEvent]:
+    """Return everything that happened to the versions of a type, newest first."""
+    rows = VersionEvent.objects.filter(version__kind=kind, version__machine_type_id=machine_type_id)
+    return rows.select_related("version").order_by("-at", "-id")
+
+
+def open_findings(*, machine_type_id: UUID | None = None) -> QuerySet[Finding]:
+    """Return what the watch has found and still holds, newest first."""
+    rows = Finding.objects.filter(ended_at=None).select_related("version", "machine")
+    if machine_type_id is not None:
+        rows = rows.filter(version__machine_type_id=machine_type_id)
+    return rows.order_by("-found_at", "-id")
+
+
+def track_record(
+    *, machine_type_id: UUID | None = None, machine_id: UUID | None = None,
+    kind: str = Kind.REMAINING_LIFE,
+) -> TrackRecord:  # fmt: skip
+    """Count how often what people were shown came true."""
+    rows = Outcome.objects.filter(version__kind=kind, was_serving=True)
+    if machine_type_id is not None:
+        rows = rows.filter(version__machine_type_id=machine_type_id)
+    if machine_id is not None:
+        rows = rows.filter(machine_id=machine_id)
+    counted = rows.aggregate(n=Count("pk"), n_right=Count("pk", filter=Q(is_right=True)))
+    return TrackRecord(counted["n_right"], counted["n"])
 
 
 def latest_predictions(machine_ids: Sequence[UUID]) -> dict[UUID, Prediction]:
     """Return the newest prediction of each machine that has one. One query."""
     rows = (
-        Prediction.objects.filter(machine_id__in=list(machine_ids))
+        Prediction.objects.filter(machine_id__in=list(machine_ids), is_shadow=False)
         .select_related("version", "machine")
         .order_by("machine_id", "-made_at", "-id")
         .distinct("machine_id")
@@ -63,16 +113,12 @@ def latest_predictions(machine_ids: Sequence[UUID]) -> dict[UUID, Prediction]:
 
 def predictions_of(machine_id: UUID) -> QuerySet[Prediction]:
     """Return everything predicted for a machine, newest first."""
-    rows = Prediction.objects.filter(machine_id=machine_id).select_related("version", "machine")
+    rows = Prediction.objects.filter(machine_id=machine_id, is_shadow=False).select_related(
+        "version", "machine"
+    )
     return rows.order_by("-made_at", "-id")
 
 
-def readiness(machine_type: MachineType) -> Readiness:
-    """Say whether a model of remaining life can be trained, or what is missing."""
-    n_failures = len(datasets.counted_failures(machine_type))
-    needed = rul.MIN_LIVES
-    if n_failures < needed:
-        message = str(rul.NotEnoughLives(n_failures))
-    else:
-        message = f"{n_failures} failures are known: a model can be trained."
-    return Readiness(n_failures >= needed, n_failures, needed, message)
+def readiness(machine_type: MachineType, *, kind: str = Kind.REMAINING_LIFE) -> Readiness:
+    """Say whether a model can be trained, or what is missing."""
+    return kinds.of(kind).readiness(machine_type)

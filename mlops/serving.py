@@ -11,16 +11,14 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
 
-from mlops import artifacts
+from mlops import artifacts, kinds
 from mlops.artifacts import ArtifactRefused, Identity
-from mlops.maintenance.packing import unpack
-from mlops.maintenance.rul import RulModel
 from mlops.models import ModelVersion
-from mlops.trees import OnnxModel
 from tenants import storage
 from tenants.context import current_schema
 
@@ -41,12 +39,11 @@ class Served:
     """
 
     version: ModelVersion
-    model: RulModel
-    onnx: OnnxModel
+    model: Any
     note: str = ""
 
 
-_loaded: OrderedDict[tuple[str, str], tuple[str, RulModel, OnnxModel]] = OrderedDict()
+_loaded: OrderedDict[tuple[str, str], tuple[str, Any]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -65,18 +62,18 @@ def serve(candidates: list[ModelVersion]) -> Served:
     reasons: list[str] = []
     for version in candidates:
         try:
-            model, onnx = load(version)
+            model = load(version)
         except (ArtifactRefused, storage.StorageUnavailable) as error:
             log.error("mlops.model.refused", version_id=str(version.pk), reason=str(error))
             reasons.append(f"Version {version.version} is not used. {error}")
             continue
         note = f"{reasons[0]} Version {version.version} serves." if reasons else ""
-        return Served(version, model, onnx, note)
+        return Served(version, model, note)
     raise NoModel(reasons[0] if reasons else "No model has been trained yet.")
 
 
-def load(version: ModelVersion) -> tuple[RulModel, OnnxModel]:
-    """Return a verified model, loaded at most once a process.
+def load(version: ModelVersion) -> Any:
+    """Return a verified model as its kind knows it, loaded at most once a process.
 
     Raises:
         ArtifactRefused: it is not what was registered.
@@ -87,30 +84,21 @@ def load(version: ModelVersion) -> tuple[RulModel, OnnxModel]:
         known = _loaded.get(place)
         if known and known[0] == version.digest:
             _loaded.move_to_end(place)
-            return known[1], known[2]
+            return known[1]
     blob = _fetch(version)
     identity = identity_of(version)
     bundle = artifacts.open_sealed(blob, identity=identity, key=settings.ARTIFACT_KEY)
-    model, onnx = unpack(bundle), _session(bundle.onnx)
+    model = kinds.of(version.kind).unpack(bundle)
     with _lock:
-        _loaded[place] = (version.digest, model, onnx)
+        _loaded[place] = (version.digest, model)
         while len(_loaded) > MAX_LOADED:
             _loaded.popitem(last=False)
-    return model, onnx
+    return model
 
 
 def identity_of(version: ModelVersion) -> Identity:
     """Return what the artifact of a version must be signed for, inside its factory."""
     return Identity(current_schema(), version.kind, str(version.machine_type_id), version.version)
-
-
-def _session(serialised: bytes) -> OnnxModel:
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
-
-    try:
-        return OnnxModel(serialised)
-    except (Fail, InvalidGraph, InvalidProtobuf) as error:
-        raise ArtifactRefused("The stored model cannot be read by this version.") from error
 
 
 def _fetch(version: ModelVersion) -> bytes:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from mlops import services
-from mlops.models import ModelVersion
+from mlops.models import Kind, ModelVersion
 from production import selectors as production_selectors
 from production.models import Machine
 from tenants import jobs
@@ -16,13 +16,17 @@ from tenants.models import Factory
 from tenants.services import for_each_factory
 
 
-@factory_task("mlops.train_rul", queue="learn")
-def train_rul(*, machine_type_id: str, job: JobHandle, **_kwargs: Any) -> dict[str, Any]:
-    """Train the model of remaining life of one machine type."""
+@factory_task("mlops.train", queue="learn")
+def train(
+    *, machine_type_id: str, job: JobHandle, kind: str = Kind.REMAINING_LIFE, reason: str = "",
+    **_kwargs: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a model of one machine type."""
     try:
-        return services.train_rul(
-            machine_type_id=UUID(machine_type_id), job_id=UUID(job.id), report=job.report
-        )
+        return services.train(
+            machine_type_id=UUID(machine_type_id), job_id=UUID(job.id), report=job.report,
+            kind=kind, reason=reason,
+        )  # fmt: skip
     except services.NotReady as error:
         raise JobRefused(str(error)) from error
 
@@ -43,6 +47,26 @@ def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[s
         ids = [UUID(machine_id) for machine_id in machine_ids]
     predictions = services.score_machines(machine_ids=ids, at=timezone.now())
     return {"n_machines": len(predictions), "n_ok": sum(p.state == "ok" for p in predictions)}
+
+
+@factory_task("mlops.watch", queue="learn")
+def watch(*, version_id: str, **_kwargs: Any) -> dict[str, int]:
+    """See how a version's predictions turned out, what drifts, and what follows from it."""
+    return services.watch(version_id=UUID(version_id), at=timezone.now())
+
+
+def _watch_one(factory: Factory) -> None:
+    for version in ModelVersion.objects.filter(alias=ModelVersion.Alias.CHAMPION):
+        jobs.enqueue(
+            task="mlops.watch", kwargs={"version_id": str(version.pk)}, factory=factory,
+            key=f"watch-{version.pk}",
+        )  # fmt: skip
+
+
+@public_task("mlops.watch_all", queue="learn")
+def watch_all(**_kwargs: Any) -> None:
+    """Have every factory that has a model in service watch it."""
+    for_each_factory(_watch_one)
 
 
 def _score_one(factory: Factory) -> None:

@@ -38,6 +38,13 @@ class JobRefused(Exception):
     """The work cannot be done and trying again would not help; the text is for people."""
 
 
+class JobCancelled(JobRefused):
+    """Somebody ended the job while it ran."""
+
+    def __init__(self) -> None:
+        super().__init__("It was cancelled.")
+
+
 class UnknownTask(Exception):
     """A job names a task that this version of the code does not have."""
 
@@ -60,12 +67,19 @@ class JobHandle:
     id: str
 
     def report(self, progress: float, message: str = "") -> None:
-        """Show how far the work is: 0 to 1, with a few words. Visible at once."""
-        Job.objects.filter(pk=self.id).update(
+        """Show how far the work is: 0 to 1, with a few words. Visible at once.
+
+        Raises:
+            JobCancelled: somebody ended the job; what was done so far is to be left as it is.
+        """
+        row = Job.objects.filter(pk=self.id)
+        n_running = row.filter(state=Job.State.RUNNING).update(
             progress=min(max(progress, 0.0), 1.0),
             message=message[:500],
             heartbeat_at=timezone.now(),
         )
+        if not n_running and row.filter(state=Job.State.FAILED).exists():
+            raise JobCancelled
         _tell(self.id)
 
 
@@ -245,9 +259,10 @@ def call(task: str, *, factory: Factory | None = None, **kwargs: Any) -> Any:
 def _finish(job: Job, *, state: str, **fields: Any) -> None:
     if "message" in fields:
         fields["message"] = fields["message"][:500]
-    Job.objects.filter(pk=job.pk).update(state=state, finished_at=timezone.now(), **fields)
-    _tell(job.pk)
-    log.info("jobs.finished", state=state)
+    rows = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
+    if rows.update(state=state, finished_at=timezone.now(), **fields):
+        _tell(job.pk)
+        log.info("jobs.finished", state=state)
 
 
 def _retry_or_bury(job: Job, error: str) -> None:
@@ -255,9 +270,11 @@ def _retry_or_bury(job: Job, error: str) -> None:
         _finish(job, state=Job.State.DEAD, error=error[:4000])
         return
     wait = timedelta(seconds=2**job.n_attempts)
-    Job.objects.filter(pk=job.pk).update(
+    rows = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
+    if not rows.update(
         state=Job.State.QUEUED, not_before=timezone.now() + wait, error=error[:4000]
-    )
+    ):
+        return
     _send(str(job.pk), job.queue, wait.total_seconds())
 
 
@@ -270,6 +287,22 @@ def sweep(*, at: datetime) -> int:
     for job in lost:
         _send(str(job.pk), job.queue)
     return len(lost)
+
+
+def cancel(*, factory: Factory | None, key: str) -> bool:
+    """End the open job of a key; say whether there was one.
+
+    One that waits never starts; one that runs stops when it next reports how far it is.
+    """
+    scoped = f"{factory.schema_name if factory else 'public'}:{key}"
+    rows = Job.objects.filter(key=scoped, state__in=Job.OPEN_STATES)
+    found = list(rows.values_list("pk", flat=True))
+    n_ended = rows.update(
+        state=Job.State.FAILED, message=str(JobCancelled()), finished_at=timezone.now()
+    )
+    for job_id in found:
+        transaction.on_commit(partial(_tell, job_id))
+    return bool(n_ended)
 
 
 def replay(job: Job) -> None:

@@ -1,8 +1,8 @@
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from mlops.kinds import Readiness
 from mlops.models import ModelVersion, Prediction
-from mlops.selectors import Readiness
 
 
 class ReasonSerializer(serializers.Serializer[dict[str, object]]):
@@ -129,7 +129,7 @@ class ReadinessSerializer(serializers.Serializer[Readiness]):
     """Whether a machine type's history supports a model, in figures and in words."""
 
     is_ready = serializers.BooleanField()
-    n_failures = serializers.IntegerField()
+    n_known = serializers.IntegerField()
     n_needed = serializers.IntegerField()
     message = serializers.CharField()
 
@@ -141,7 +141,7 @@ class ReadinessSerializer(serializers.Serializer[Readiness]):
             value={
                 "readiness": {
                     "is_ready": False,
-                    "n_failures": 3,
+                    "n_known": 3,
                     "n_needed": 9,
                     "message": "Not enough data: needs about 6 more failures of this kind "
                     "(3 of 9 known).",

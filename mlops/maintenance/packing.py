@@ -37,6 +37,8 @@ def pack(model: RulModel) -> Bundle:
             "error_widths": model.spread.widths,
             "healthy_scores": model.healthy.scores,
             "healthy_usual": model.healthy.usual,
+            "errors": model.errors,
+            "ranges": model.ranges,
         },
         onnx=model.serialised,
     )
@@ -69,6 +71,8 @@ def unpack(bundle: Bundle) -> RulModel:
             quantiles={float(level): float(v) for level, v in head["quantiles"].items()},
             healthy=Healthy(arrays["healthy_scores"], arrays["healthy_usual"]),
             serialised=bundle.onnx,
+            errors=arrays.get("errors", np.zeros(0)),
+            ranges=arrays.get("ranges", np.zeros((0, 0, 2))),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactRefused("The stored model lacks a part that scoring needs.") from error

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from mlops import conformal, trees
 from mlops import lives as lives_module
 from mlops.conformal import Spread
+from mlops.drift import Reference
 from mlops.features import FeatureSpec, equal_weights, health_index, new_spec
 from mlops.lives import FloatArray, Life
-from mlops.maintenance import evaluation
+from mlops.maintenance import judging
 from mlops.maintenance.horizon import horizon
+from mlops.maintenance.judging import HeldOut
 from mlops.regimes import IntArray
 
 Progress = Callable[[float, str], None]
@@ -125,6 +126,12 @@ class RulModel:
     quantiles: dict[float, float]
     healthy: Healthy
     serialised: bytes
+    # (n,) signed errors in units of `spread`, evenly spread over their distribution; empty in
+    # models made before chances were told.
+    errors: FloatArray = field(default_factory=lambda: np.zeros(0))
+    # (n_regimes, n_signals, 2) what training saw of each signal (`drift.Reference`); empty in
+    # models made before drift was watched.
+    ranges: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 2)))
 
     @property
     def min_steps(self) -> int:
@@ -134,6 +141,18 @@ class RulModel:
         """Return the interval around a forecast, cut at 0 and at the horizon."""
         reach = self.quantiles[level] * float(self.spread.at(np.array([rul]))[0])
         return max(0.0, rul - reach), min(self.cap, rul + reach)
+
+    def chance_within(self, rul: float, usage: float) -> float | None:
+        """Return the chance of failure within so much more use, or None where it cannot be told.
+
+        The share of held-out errors that would put the failure there, with one further life's
+        error to either side (conformal predictive distribution; Vovk and others, 2017).
+        """
+        if not len(self.errors) or usage >= self.cap:
+            return None
+        reach = float(self.spread.at(np.array([rul]))[0])
+        n_below = int(np.sum(rul + self.errors * reach <= usage))
+        return (n_below + 0.5) / (len(self.errors) + 1.0)
 
     def forecast(self, life: Life, onnx: trees.OnnxModel) -> Forecast:
         """Forecast what is left after the last step of a life.
@@ -152,12 +171,20 @@ class RulModel:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A trained model and what is known about it."""
+    """A trained model and what is known about it.
+
+    Attributes:
+        losses: life -> mean absolute error in parts of the horizon, by a member that had not
+            seen the life.
+        by_age: the same where only the usual length of lives is known: what has to be beaten.
+    """
 
     model: RulModel
     metrics: dict[str, float]
     parameters: dict[str, str | float | int]
     digest: str
+    losses: dict[str, float]
+    by_age: dict[str, float]
 
 
 def train(
@@ -209,19 +236,27 @@ def train(
     model = RulModel(
         signals=tuple(signals), step=step, cap=cap, spec=spec, spread=spread,
         quantiles=_quantiles(held_out, spread), healthy=_healthy(lives, spec, cap),
+        errors=judging.signed_errors(held_out, spread),
+        ranges=Reference.of(
+            spec.standardiser.regimes, np.vstack([life.values for life in lives])
+        ).ranges,
         serialised=trees.to_onnx(
             boosters, [spec.columns_of(m) for m in range(len(boosters))],
             n_features=matrices[0].shape[1],
         ),
     )  # fmt: skip
-    metrics = _metrics(lives, folds, held_out, model)
+    metrics = judging.metrics(lives, folds, held_out, model)
     parameters = {
         **{key: value for key, value in BOOSTING.items() if isinstance(value, str | float | int)},
         "n_rounds": N_ROUNDS, "n_members": len(boosters), "cap": cap, "step": step,
         "n_regimes": len(spec.standardiser.regimes), "n_signals": len(spec.standardiser.kept),
         "n_features": matrices[0].shape[1],
     }  # fmt: skip
-    return Training(model, metrics, parameters, lives_module.digest(lives, signals))
+    return Training(
+        model, metrics, parameters, lives_module.digest(lives, signals),
+        losses=judging.losses_of(lives, held_out, cap),
+        by_age=judging.losses_by_age(lives, folds, held_out, cap),
+    )  # fmt: skip
 
 
 def folds_of(lives: Sequence[Life], *, seed: int = 0) -> IntArray:
@@ -287,26 +322,11 @@ def _member(
     return lightgbm.train(settings, data, num_boost_round=N_ROUNDS)
 
 
-@dataclass(frozen=True, slots=True)
-class _HeldOut:
-    """Per failed life: forecasts by the member that never saw it, and the capped truth.
-
-    `near` marks the moments no further from failure than the horizon. Intervals are calibrated
-    on these alone: the many moments long before are easy (the truth is the cap), and counting
-    them would buy narrow intervals where they matter most.
-    """
-
-    which: list[int]
-    predicted: list[FloatArray]
-    true: list[FloatArray]
-    near: list[npt.NDArray[np.bool_]]
-
-
 def _held_out(
     lives: Sequence[Life], matrices: Sequence[FloatArray], folds: IntArray,
     spec: FeatureSpec, cap: float, boosters: Sequence[Any],
-) -> _HeldOut:  # fmt: skip
-    result = _HeldOut([], [], [], [])
+) -> HeldOut:  # fmt: skip
+    result = HeldOut([], [], [], [])
     first = spec.steps(MIN_HISTORY)
     for i, life in enumerate(lives):
         if len(life) <= first:
@@ -322,7 +342,7 @@ def _held_out(
     return result
 
 
-def _quantiles(held_out: _HeldOut, spread: Spread) -> dict[float, float]:
+def _quantiles(held_out: HeldOut, spread: Spread) -> dict[float, float]:
     scores = [
         (np.abs(true - predicted) / spread.at(predicted))[near]
         for true, predicted, near in zip(
@@ -354,49 +374,3 @@ def _healthy(lives: Sequence[Life], spec: FeatureSpec, cap: float) -> Healthy:
                 rows[:, known_columns], [0.05, 0.95], axis=0
             ).T
     return Healthy(np.mean(np.vstack(scores), axis=0), usual)
-
-
-def _metrics(
-    lives: Sequence[Life], folds: IntArray, held_out: _HeldOut, model: RulModel
-) -> dict[str, float]:
-    """Return figures on lives never seen, each life weighing the same."""
-    squared = np.array(
-        [np.mean((p - t) ** 2) for p, t in zip(held_out.predicted, held_out.true, strict=True)]
-    )
-    draws = np.random.default_rng(0).integers(0, len(squared), (500, len(squared)))
-    resampled = np.sqrt(squared[draws].mean(axis=1))
-    metrics = {
-        "n_lives": float(len(squared)),
-        "n_units": float(len({life.group for life in lives})),
-        "n_steps": float(sum(len(life) for life in lives)),
-        "rmse_capped": float(np.sqrt(squared.mean())),
-        "rmse_capped_low": float(np.quantile(resampled, 0.05)),
-        "rmse_capped_high": float(np.quantile(resampled, 0.95)),
-        "rmse_by_age_alone": _rmse_by_age(lives, folds, held_out, model.cap),
-        "nasa_score_per_step": float(
-            np.mean(
-                [
-                    evaluation.nasa_score(t, p) / len(t)
-                    for p, t in zip(held_out.predicted, held_out.true, strict=True)
-                ]
-            )
-        ),
-    }
-    for level in model.quantiles:
-        covered = [
-            np.mean((np.abs(t - p) <= model.quantiles[level] * model.spread.at(p))[near])
-            for p, t, near in zip(held_out.predicted, held_out.true, held_out.near, strict=True)
-        ]
-        metrics[f"coverage_{round(level * 100)}"] = float(np.mean(covered))
-    return metrics
-
-
-def _rmse_by_age(lives: Sequence[Life], folds: IntArray, held_out: _HeldOut, cap: float) -> float:
-    """Return the error of knowing only how long lives last: what a model has to beat."""
-    squared = []
-    for place, i in enumerate(held_out.which):
-        others = [life.usage[-1] for j, life in enumerate(lives) if folds[j] != folds[i]]
-        true = held_out.true[place]
-        by_age = np.clip(np.mean(others) - lives[i].usage[-len(true) :], 0.0, cap)
-        squared.append(np.mean((by_age - true) ** 2))
-    return float(np.sqrt(np.mean(squared)))

@@ -2,9 +2,10 @@
 
 import pytest
 
-from mlops import serving
+from mlops import registry, serving
 from mlops.maintenance import rul
 from tenants import storage
+from tests.mlops import plant
 from tests.mlops.wear import SIGNALS, fleet
 
 
@@ -31,3 +32,30 @@ def shelf(monkeypatch, settings, tmp_path):
     serving.forget()
     yield objects
     serving.forget()
+
+
+@pytest.fixture
+def book(monkeypatch):
+    """A book of runs in place of MLflow; `book.away = True` closes it."""
+
+    class Book:
+        runs: list[registry.Run] = []
+        away = False
+
+        def record(self, run):
+            if self.away:
+                raise registry.RegistryUnavailable("MLflow did not record the run.")
+            self.runs.append(run)
+            return f"run-{len(self.runs)}"
+
+    fake = Book()
+    fake.runs = []
+    monkeypatch.setattr(registry, "record", fake.record)
+    return fake
+
+
+@pytest.fixture
+def mills(in_acme, shelf, book, monkeypatch):
+    """A trainable plant; few rounds, since how good the model is has its own tests."""
+    monkeypatch.setattr(rul, "N_ROUNDS", 60)
+    return plant.mills_with_history()

@@ -24,6 +24,7 @@ RUN = registry.Run(
     parameters={"cap": 125.0, "objective": "regression"},
     metrics={"rmse_capped": 9.5},
     data={"digest": "d" * 64, "n_lives": 12},
+    alias="champion",
 )
 
 

@@ -3,8 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from mlops import registry, selectors, services, serving
-from mlops.maintenance import rul
+from mlops import selectors, services, serving
 from mlops.models import ModelVersion, Prediction
 from production import services as production_services
 from tenants import storage
@@ -19,41 +18,26 @@ def quiet(_share, _message):
     """Nobody watches the progress."""
 
 
-@pytest.fixture
-def book(monkeypatch):
-    """A book of runs in place of MLflow; `book.away = True` closes it."""
-
-    class Book:
-        runs: list[registry.Run] = []
-        away = False
-
-        def record(self, run):
-            if self.away:
-                raise registry.RegistryUnavailable("MLflow did not record the run.")
-            self.runs.append(run)
-            return f"run-{len(self.runs)}"
-
-    fake = Book()
-    fake.runs = []
-    monkeypatch.setattr(registry, "record", fake.record)
-    return fake
-
-
-@pytest.fixture
-def mills(in_acme, shelf, book, monkeypatch):
-    """A trainable plant; few rounds, since how good the model is has its own tests."""
-    monkeypatch.setattr(rul, "N_ROUNDS", 60)
-    return plant.mills_with_history()
-
-
 def train(kind, job_id=None):
-    return services.train_rul(machine_type_id=kind.pk, job_id=job_id or uuid4(), report=quiet)
+    return services.train(machine_type_id=kind.pk, job_id=job_id or uuid4(), report=quiet)
 
 
 def in_service(kind):
     version = selectors.champion(machine_type_id=kind.pk)
     assert version is not None
     return version
+
+
+def take_over(kind):
+    """Train a second version and put it into service by hand; return it."""
+    train(kind)
+    train(kind)
+    newest = ModelVersion.objects.get(version=2)
+    return services.promote(version_id=newest.pk, by=None, at=NOW)
+
+
+def aliases():
+    return dict(ModelVersion.objects.order_by("version").values_list("version", "alias"))
 
 
 def score(mills, at=NOW):
@@ -109,16 +93,19 @@ def test_a_job_that_runs_again_makes_no_second_version(mills, book):
     assert len(book.runs) == 1
 
 
-def test_a_later_training_takes_over_and_the_earlier_stays(mills):
+def test_a_later_training_that_learned_nothing_new_is_tried_beside_the_first(mills):
     kind, machines = mills
     train(kind)
     train(kind)
 
-    assert score(machines)[machines[0].pk].version.version == 2
-    assert list(ModelVersion.objects.order_by("version").values_list("version", "alias")) == [
-        (1, ""),
-        (2, "champion"),
-    ]
+    shown = score(machines)[machines[0].pk]
+
+    assert shown.version.version == 1
+    assert aliases() == {1: "champion", 2: "challenger"}
+    beside = Prediction.objects.get(machine=machines[0], is_shadow=True)
+    assert beside.version is not None
+    assert (beside.version.version, beside.usage_at) == (2, shown.usage_at)
+    assert selectors.latest_predictions([machines[0].pk])[machines[0].pk] == shown
 
 
 def test_mlflow_away_delays_the_book_and_nothing_else(mills, book):
@@ -183,9 +170,7 @@ def test_a_missing_artifact_is_said_in_plain_words(mills, shelf, settings):
 
 def test_a_tampered_artifact_is_refused_and_the_last_good_one_serves(mills, shelf, settings):
     kind, machines = mills
-    train(kind)
-    train(kind)
-    newest = in_service(kind)
+    newest = take_over(kind)
     shelf[newest.artifact_key] = shelf[newest.artifact_key][:-1] + b"\0"
     lose_copies(settings)
 
@@ -209,8 +194,7 @@ def test_a_copy_on_disk_that_was_tampered_with_is_not_used(mills, settings):
 def test_an_artifact_of_another_version_in_its_place_is_refused(mills, shelf, settings):
     """Even with the digest changed to fit: the signature names the version."""
     kind, machines = mills
-    train(kind)
-    train(kind)
+    take_over(kind)
     old, new = ModelVersion.objects.order_by("version")
     shelf[new.artifact_key] = shelf[old.artifact_key]
     ModelVersion.objects.filter(pk=new.pk).update(digest=old.digest)
@@ -263,7 +247,7 @@ def test_failures_of_another_component_do_not_count(in_acme):
     machine = plant.mill("Mill 1", kind)
     plant.worn_out(machine, lives=2, component="Coolant pump")
 
-    assert selectors.readiness(kind).n_failures == 0
+    assert selectors.readiness(kind).n_known == 0
 
 
 def test_training_is_not_queued_before_its_time(in_acme):

@@ -29,7 +29,7 @@ def test_a_training_without_history_is_refused_in_words(acme):
 
     with pytest.raises(jobs.JobRefused, match="needs about 9 more failures"):
         jobs.call(
-            "mlops.train_rul",
+            "mlops.train",
             factory=acme,
             job=jobs.JobHandle("00000000-0000-0000-0000-000000000002"),
             machine_type_id=str(kind.pk),

@@ -1,0 +1,24 @@
+"""What can happen to models: they are trained, judged, put into service, asked and watched."""
+
+from mlops.kinds import NotReady
+from mlops.services.judging import NotPossible, consider, judge, promote, roll_back
+from mlops.services.scoring import score_machines
+from mlops.services.training import cancel_training, record_run, request_training, train
+from mlops.services.watching import look, settle, watch
+
+__all__ = [
+    "NotPossible",
+    "NotReady",
+    "cancel_training",
+    "consider",
+    "judge",
+    "look",
+    "promote",
+    "record_run",
+    "request_training",
+    "roll_back",
+    "score_machines",
+    "settle",
+    "train",
+    "watch",
+]

@@ -1,0 +1,311 @@
+"""What becomes of a version: trial, promotion, retirement, rollback, each with its reason.
+
+A new version is compared with the one in service on cases that neither has seen. Better with
+confidence and worse on no machine: it goes into service. Worse: it does not. Otherwise it is
+tried: both are asked about every machine, and once the truth of enough cases is known the same
+rule decides. The version that served before stands by in the same way and comes back when it
+would have done better.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from mlops import artifacts, kinds, promotion, selectors, serving
+from mlops.models import ModelVersion, VersionEvent
+from mlops.promotion import Comparison, Outcome
+from production.models import MachineType
+from tenants import audit, jobs, storage
+from tenants.context import current_factory
+from tenants.models import User
+
+log = structlog.get_logger()
+
+Alias = ModelVersion.Alias
+What = VersionEvent.What
+
+# A trial that has not shown itself better by now is over.
+MAX_TRIAL_CASES = 20
+
+
+class NotPossible(Exception):
+    """The version cannot be put there; says why."""
+
+
+def judge(*, version: ModelVersion, at: datetime) -> None:
+    """Decide what becomes of a version that was just trained; repeating it changes nothing."""
+    if version.events.exclude(what=What.TRAINED).exists():
+        return
+    champion = selectors.champion(machine_type_id=version.machine_type_id, kind=version.kind)
+    if champion is None:
+        _judge_first(version, at)
+        return
+    comparison = _on_unseen_cases(version, champion)
+    words = f"beside version {champion.version} on {_cases(comparison)} that neither had seen"
+    if comparison.outcome == Outcome.BETTER:
+        _put_into_service(version, at=at, reason=f"Better {words}.", evidence=comparison)
+    elif comparison.outcome == Outcome.WORSE:
+        _note(version, What.NOT_PROMOTED, at, f"Worse {words}.", comparison)
+    else:
+        _put_on_trial(version, champion, at, comparison)
+
+
+def _judge_first(version: ModelVersion, at: datetime) -> None:
+    """Put a first version into service if it knows more than the baseline does."""
+    rows = [row for row in version.cases if row[3] is not None and row[4] is not None]
+    comparison = promotion.compare(
+        {row[0]: row[3] for row in rows},
+        {row[0]: row[4] for row in rows},
+        {row[0]: "" for row in rows},
+    )
+    if comparison.outcome == Outcome.BETTER:
+        reason = (
+            f"The first of its type. On {_cases(comparison)} that it had not seen it was off by "
+            f"{comparison.loss:.0%}, knowing only their usual length by "
+            f"{comparison.loss_of_other:.0%}."
+        )
+        _put_into_service(version, at=at, reason=reason, evidence=comparison)
+        return
+    reason = (
+        "No evidence of skill: on cases that it had not seen it was no better than knowing only "
+        "what is usual. No model is served."
+    )
+    _note(version, What.NOT_PROMOTED, at, reason, comparison)
+
+
+def _on_unseen_cases(version: ModelVersion, champion: ModelVersion) -> Comparison:
+    """Compare on cases that ended after the champion was trained and were held back from the
+    challenger; where the champion cannot be had there is nothing to compare."""
+    until = str(champion.trained_on.get("until", ""))
+    unseen = {
+        row[0]: (row[1], row[5])
+        for row in version.cases
+        if row[5] is not None and datetime.fromisoformat(row[2]) > datetime.fromisoformat(until)
+    }
+    losses: Mapping[str, float] = {}
+    if len(unseen) >= promotion.MIN_CASES:
+        kind = kinds.of(version.kind)
+        try:
+            model = serving.load(champion)
+        except (artifacts.ArtifactRefused, storage.StorageUnavailable) as error:
+            log.warning("mlops.champion.not_compared", reason=str(error))
+        else:
+            snapshot = kind.snapshot(version.machine_type, at=version.created_at)
+            losses = kind.losses(model, snapshot, list(unseen))
+    return promotion.compare(
+        {key: loss for key, (_, loss) in unseen.items()},
+        losses,
+        {key: slice_ for key, (slice_, _) in unseen.items()},
+    )
+
+
+def _put_on_trial(
+    version: ModelVersion, champion: ModelVersion, at: datetime, comparison: Comparison
+) -> None:
+    reason = (
+        f"Not enough cases yet to say whether it is better than version {champion.version} "
+        f"({_cases(comparison)} that neither had seen): both are asked until that is clear."
+    )
+    with transaction.atomic():
+        earlier = _locked(version).filter(alias=Alias.CHALLENGER).exclude(pk=version.pk).first()
+        if earlier is not None:
+            _move(earlier, Alias.NONE)
+            text = f"Version {version.version} is on trial in its place."
+            _note(earlier, What.RETIRED, at, text)
+        _move(version, Alias.CHALLENGER)
+        _note(version, What.ON_TRIAL, at, reason, comparison)
+
+
+def promote(*, version_id: UUID, by: User | None, at: datetime, reason: str = "") -> ModelVersion:
+    """Put a version into service because a person says so.
+
+    Raises:
+        ModelVersion.DoesNotExist: not in this factory.
+        NotPossible: it is in service, or its artifact cannot be had.
+    """
+    version = ModelVersion.objects.select_related("machine_type").get(pk=version_id)
+    if version.alias == Alias.CHAMPION:
+        raise NotPossible(f"Version {version.version} is in service.")
+    _check_artifact(version)
+    words = reason.strip() or "Put into service by hand."
+    _put_into_service(version, at=at, reason=words, by=by)
+    return version
+
+
+def roll_back(
+    *, machine_type_id: UUID, kind: str, by: User | None, at: datetime, reason: str
+) -> ModelVersion:
+    """Bring back the version that served before; return it.
+
+    Raises:
+        MachineType.DoesNotExist: not in this factory.
+        NotPossible: there is none, or its artifact cannot be had.
+    """
+    machine_type = MachineType.objects.get(pk=machine_type_id)
+    champion = selectors.champion(machine_type_id=machine_type.pk, kind=kind)
+    earlier = selectors.served_before(machine_type_id=machine_type.pk, kind=kind)
+    if champion is None or earlier is None:
+        raise NotPossible("No version served before this one.")
+    _check_artifact(earlier)
+    _bring_back(earlier, champion, at=at, reason=reason.strip() or "Rolled back by hand.", by=by)
+    return earlier
+
+
+def _bring_back(
+    earlier: ModelVersion, champion: ModelVersion, *, at: datetime, reason: str,
+    by: User | None = None, evidence: Comparison | None = None,
+) -> None:  # fmt: skip
+    with transaction.atomic():
+        _locked(champion)
+        _move(champion, Alias.NONE)
+        _note(champion, What.ROLLED_BACK, at, reason, evidence, by)
+        _move(earlier, Alias.CHAMPION)
+        text = f"Brought back when version {champion.version} was rolled back."
+        _note(earlier, What.PROMOTED, at, text, evidence, by)
+        _follow_up(champion, earlier, action="model.rolled_back", by=by)
+
+
+def _put_into_service(
+    version: ModelVersion, *, at: datetime, reason: str, by: User | None = None,
+    evidence: Comparison | None = None,
+) -> None:  # fmt: skip
+    with transaction.atomic():
+        rows = list(_locked(version))
+        for other in rows:
+            if other.pk == version.pk:
+                continue
+            if other.alias == Alias.CHAMPION:
+                _move(other, Alias.STANDBY)
+                text = f"Version {version.version} took its place; it stands by."
+                _note(other, What.RETIRED, at, text, None, by)
+            elif other.alias != Alias.NONE:
+                _move(other, Alias.NONE)
+        _move(version, Alias.CHAMPION)
+        _note(version, What.PROMOTED, at, reason, evidence, by)
+        _follow_up(version, *[row for row in rows if row.alias], action="model.promoted", by=by)
+    log.info("mlops.model.in_service", version_id=str(version.pk))
+
+
+def consider(*, machine_type_id: UUID, kind: str, at: datetime) -> str:
+    """Decide by what has turned out since: trial won or lost, rollback. Return what was done."""
+    champion = selectors.champion(machine_type_id=machine_type_id, kind=kind)
+    if champion is None:
+        return ""
+    for other in selectors.beside(machine_type_id=machine_type_id, kind=kind):
+        comparison = _on_outcomes(other, champion)
+        if other.alias == Alias.STANDBY:
+            if done := _consider_standby(other, champion, comparison, at):
+                return done
+        elif done := _consider_challenger(other, champion, comparison, at):
+            return done
+    return ""
+
+
+def _consider_challenger(
+    challenger: ModelVersion, champion: ModelVersion, comparison: Comparison, at: datetime
+) -> str:
+    words = f"On trial beside version {champion.version}, over {_cases(comparison)}, it was"
+    if comparison.outcome == Outcome.BETTER:
+        reason = f"{words} better: off by {_losses(comparison)}."
+        _put_into_service(challenger, at=at, reason=reason, evidence=comparison)
+        return What.PROMOTED
+    is_worse = comparison.outcome == Outcome.WORSE
+    if is_worse or comparison.n_cases >= MAX_TRIAL_CASES:
+        told = "worse" if is_worse else "no better"
+        with transaction.atomic():
+            _move(challenger, Alias.NONE)
+            reason = f"{words} {told}: off by {_losses(comparison)}."
+            _note(challenger, What.NOT_PROMOTED, at, reason, comparison)
+        return What.NOT_PROMOTED
+    return ""
+
+
+def _consider_standby(
+    earlier: ModelVersion, champion: ModelVersion, comparison: Comparison, at: datetime
+) -> str:
+    if comparison.outcome == Outcome.BETTER:
+        reason = (
+            f"Since it took over, version {earlier.version}, which stood by, was better over "
+            f"{_cases(comparison)}: off by {_losses(comparison)}."
+        )
+        _bring_back(earlier, champion, at=at, reason=reason, evidence=comparison)
+        return What.ROLLED_BACK
+    if comparison.outcome == Outcome.WORSE or comparison.n_cases >= MAX_TRIAL_CASES:
+        with transaction.atomic():
+            _move(earlier, Alias.NONE)
+            text = f"Version {champion.version} has proved itself over {_cases(comparison)}."
+            _note(earlier, What.RETIRED, at, text, comparison)
+        return What.RETIRED
+    return ""
+
+
+def _on_outcomes(one: ModelVersion, other: ModelVersion) -> Comparison:
+    mine = {row.case_key: row for row in one.outcomes.all()}
+    theirs = {row.case_key: row.loss for row in other.outcomes.all()}
+    return promotion.compare(
+        {key: row.loss for key, row in mine.items()},
+        theirs,
+        {key: str(row.machine_id) for key, row in mine.items()},
+    )
+
+
+# -- small steps -------------------------------------------------------------------------------
+
+
+def _locked(version: ModelVersion) -> Any:
+    """Lock the rows of one kind and type, so that two decisions come one after the other."""
+    rows = ModelVersion.objects.filter(kind=version.kind, machine_type_id=version.machine_type_id)
+    found = rows.order_by("version").select_for_update()
+    list(found.values_list("pk"))
+    return rows
+
+
+def _move(version: ModelVersion, alias: str) -> None:
+    ModelVersion.objects.filter(pk=version.pk).update(alias=alias)
+    version.alias = alias
+
+
+def _note(
+    version: ModelVersion, what: str, at: datetime, reason: str,
+    evidence: Comparison | None = None, by: User | None = None,
+) -> None:  # fmt: skip
+    VersionEvent.objects.create(
+        version=version, at=at, what=what, reason=reason[:500], by_id=by.pk if by else None,
+        evidence=evidence.as_evidence() if evidence else {},
+    )  # fmt: skip
+
+
+def _follow_up(*versions: ModelVersion, action: str, by: User | None) -> None:
+    """Have the machines scored anew and the book say what each version is now."""
+    factory = current_factory()
+    first = versions[0]
+    audit.record(
+        action=action, actor=by, factory=factory,
+        target=f"{first.machine_type.code} {first.version}",
+    )  # fmt: skip
+    jobs.enqueue(task="mlops.score", factory=factory, key="score")
+    for version in versions:
+        if version.mlflow_run_id:
+            jobs.enqueue(
+                task="mlops.record_run", kwargs={"version_id": str(version.pk)}, factory=factory,
+                key=f"record-{version.pk}",
+            )  # fmt: skip
+
+
+def _check_artifact(version: ModelVersion) -> None:
+    try:
+        serving.load(version)
+    except (artifacts.ArtifactRefused, storage.StorageUnavailable) as error:
+        raise NotPossible(f"Version {version.version} cannot serve. {error}") from error
+
+
+def _cases(comparison: Comparison) -> str:
+    return f"{comparison.n_cases} case{'' if comparison.n_cases == 1 else 's'}"
+
+
+def _losses(comparison: Comparison) -> str:
+    return f"{comparison.loss:.0%} against {comparison.loss_of_other:.0%}"

@@ -1,0 +1,117 @@
+"""Asking models about machines: the one in service, and beside it those that are being tried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from mlops import artifacts, kinds, selectors, serving
+from mlops.kinds import ModelKind
+from mlops.models import Kind, Prediction
+from production import selectors as production_selectors
+from production.models import Machine, MachineType
+from tenants import storage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Unserved:
+    """Why a machine type has no model to ask."""
+
+    state: Prediction.State
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked about the machines of one type."""
+
+    served: serving.Served | _Unserved
+    beside: Sequence[serving.Served]
+
+
+def score_machines(
+    *, machine_ids: Sequence[UUID], at: datetime, kind: str = Kind.REMAINING_LIFE
+) -> list[Prediction]:
+    """Predict for machines, or write down why that cannot be done.
+
+    A machine that did nothing since its last prediction keeps that one. Versions on trial and
+    standing by are asked too; what they say is kept for comparison and shown to nobody.
+
+    Raises:
+        Machine.DoesNotExist: one of them is not in this factory.
+    """
+    machines = {m.pk: m for m in production_selectors.machines().filter(pk__in=machine_ids)}
+    if missing := set(machine_ids) - set(machines):
+        raise Machine.DoesNotExist(f"{len(missing)} of these machines do not exist.")
+    latest = selectors.latest_predictions(list(machines))
+    asked: dict[UUID, _Asked] = {}
+    model_kind = kinds.of(kind)
+    result = []
+    for machine in machines.values():
+        type_id = machine.machine_type_id
+        if type_id not in asked:
+            asked[type_id] = _asked(model_kind, machine.machine_type)
+        prediction = _predict(model_kind, machine, asked[type_id].served, at)
+        known = latest.get(machine.pk)
+        if known is not None and _says_the_same(known, prediction):
+            result.append(known)
+            continue
+        prediction.save()
+        result.append(prediction)
+        _predict_beside(model_kind, machine, asked[type_id].beside, at)
+    return result
+
+
+def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
+    candidates = selectors.serving_order(machine_type_id=machine_type.pk, kind=kind.code)
+    if not candidates:
+        message = kind.readiness(machine_type).message
+        return _Asked(_Unserved(Prediction.State.NOT_ENOUGH_DATA, message), ())
+    try:
+        served: serving.Served | _Unserved = serving.serve(candidates)
+    except serving.NoModel as error:
+        served = _Unserved(Prediction.State.REFUSED, str(error))
+    beside = []
+    for version in selectors.beside(machine_type_id=machine_type.pk, kind=kind.code):
+        if isinstance(served, serving.Served) and served.version.pk == version.pk:
+            continue  # it has stepped in for the one in service
+        try:
+            beside.append(serving.Served(version, serving.load(version)))
+        except (artifacts.ArtifactRefused, storage.StorageUnavailable) as error:
+            log.warning("mlops.trial.not_asked", version_id=str(version.pk), reason=str(error))
+    return _Asked(served, beside)
+
+
+def _predict(
+    kind: ModelKind, machine: Machine, served: serving.Served | _Unserved, at: datetime
+) -> Prediction:
+    if isinstance(served, _Unserved):
+        return kind.unsaid(machine, at=at, state=served.state, message=served.message)
+    prediction = kind.predict(served.model, machine, at=at)
+    prediction.version, prediction.unit = served.version, served.version.unit
+    prediction.message = prediction.message or served.note[:500]
+    return prediction
+
+
+def _predict_beside(
+    kind: ModelKind, machine: Machine, beside: Sequence[serving.Served], at: datetime
+) -> None:
+    for served in beside:
+        prediction = _predict(kind, machine, served, at)
+        if prediction.state == Prediction.State.OK:
+            prediction.is_shadow = True
+            prediction.save()
+
+
+def _says_the_same(known: Prediction, new: Prediction) -> bool:
+    """Tell whether nothing happened since: same model, same use, same words."""
+    return (
+        known.state == new.state
+        and known.version_id == new.version_id
+        and known.message == new.message
+        and known.usage_at == new.usage_at
+    )

@@ -1,0 +1,221 @@
+"""Training: asked for, done once, stored, judged, written into MLflow's book."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from mlops import artifacts, kinds, registry, serving
+from mlops.artifacts import Identity
+from mlops.kinds import ModelKind, NotReady, Snapshot, Trained
+from mlops.models import Kind, ModelVersion, VersionEvent
+from mlops.services import judging
+from production.models import MachineType
+from tenants import audit, jobs, names, storage
+from tenants.context import current_factory, current_schema
+from tenants.models import Job, User
+
+log = structlog.get_logger()
+
+Report = Callable[[float, str], None]
+
+RECORD_AGAIN_AFTER = timedelta(minutes=2)
+
+
+def request_training(
+    *, machine_type_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE, reason: str = ""
+) -> Job:
+    """Queue the training of a machine type's model.
+
+    A training that is already waiting or running is returned instead of a second one.
+
+    Raises:
+        MachineType.DoesNotExist: not in this factory.
+        NotReady: the history does not support one; says what is missing.
+    """
+    machine_type = MachineType.objects.get(pk=machine_type_id)
+    readiness = kinds.of(kind).readiness(machine_type)
+    if not readiness.is_ready:
+        raise NotReady(readiness.message)
+    factory = current_factory()
+    with transaction.atomic():
+        job = jobs.enqueue(
+            task="mlops.train",
+            kwargs={"machine_type_id": str(machine_type.pk), "kind": str(kind), "reason": reason},
+            factory=factory,
+            key=_key(kind, machine_type.pk),
+        )
+        audit.record(
+            action="model.training_requested", actor=by, target=machine_type.code, factory=factory
+        )
+    return job
+
+
+def cancel_training(
+    *, machine_type_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE
+) -> bool:
+    """End a training that waits or runs; say whether there was one.
+
+    Raises:
+        MachineType.DoesNotExist: not in this factory.
+    """
+    machine_type = MachineType.objects.get(pk=machine_type_id)
+    factory = current_factory()
+    with transaction.atomic():
+        was_there = jobs.cancel(factory=factory, key=_key(kind, machine_type.pk))
+        if was_there:
+            audit.record(
+                action="model.training_cancelled", actor=by, target=machine_type.code,
+                factory=factory,
+            )  # fmt: skip
+    return was_there
+
+
+def _key(kind: str, machine_type_id: UUID) -> str:
+    return f"train-{kind}-{machine_type_id}"
+
+
+def train(
+    *,
+    machine_type_id: UUID,
+    job_id: UUID,
+    report: Report,
+    kind: str = Kind.REMAINING_LIFE,
+    reason: str = "",
+) -> dict[str, Any]:
+    """Train, store, judge and record one model. Repeating a job, from wherever it was cut off,
+    completes it and makes no second version.
+
+    Raises:
+        MachineType.DoesNotExist: not in this factory.
+        NotReady: the history does not support a model; nothing changed.
+        StorageUnavailable: the artifact could not be stored; nothing changed.
+    """
+    machine_type = MachineType.objects.get(pk=machine_type_id)
+    version = ModelVersion.objects.filter(job_id=job_id).first()
+    if version is None:
+        started = timezone.now()
+        report(0.01, "Reading history")
+        model_kind = kinds.of(kind)
+        snapshot = model_kind.snapshot(machine_type, at=started)
+        trained = model_kind.train(
+            snapshot, progress=lambda share, message: report(0.05 + 0.85 * share, message)
+        )
+        report(0.92, "Storing the model")
+        version = _store(model_kind, machine_type, snapshot, trained, job_id, started, reason)
+    report(0.95, "Comparing it with the one in service")
+    judging.judge(version=version, at=timezone.now())
+    report(0.97, "Recording the run")
+    _record_soon(version)
+    version.refresh_from_db()
+    return {
+        "version": version.version,
+        "version_id": str(version.pk),
+        "alias": version.alias,
+        "metrics": version.metrics,
+        "trained_on": version.trained_on,
+        "took_s": version.parameters.get("took_s"),
+    }
+
+
+def _store(
+    kind: ModelKind, machine_type: MachineType, snapshot: Snapshot, trained: Trained,
+    job_id: UUID, at: datetime, reason: str,
+) -> ModelVersion:  # fmt: skip
+    """Store the artifact, then its row: a version without its artifact never exists."""
+    rows = ModelVersion.objects.filter(kind=kind.code, machine_type=machine_type)
+    number = (rows.aggregate(newest=Max("version"))["newest"] or 0) + 1
+    identity = Identity(current_schema(), kind.code, str(machine_type.pk), number)
+    blob = artifacts.seal(kind.pack(trained.model), identity=identity, key=settings.ARTIFACT_KEY)
+    digest = artifacts.digest(blob)
+    key = names.object_key(
+        "models", kind.code, str(machine_type.pk), f"{number}-{digest[:12]}.takt"
+    )
+    storage.put_bytes(key=key, content=blob)
+    took_s = round((timezone.now() - at).total_seconds(), 1)
+    with transaction.atomic():
+        version = ModelVersion.objects.create(
+            kind=kind.code,
+            machine_type=machine_type,
+            version=number,
+            job_id=job_id,
+            artifact_key=key,
+            digest=digest,
+            unit=snapshot.unit,
+            parameters={**trained.parameters, "took_s": took_s},
+            metrics=dict(trained.metrics),
+            trained_on={
+                **snapshot.facts,
+                "digest": snapshot.digest,
+                "signals": list(snapshot.signals),
+                "until": at.isoformat(),
+            },
+            cases=_cases(snapshot, trained),
+            weaknesses=list(trained.weaknesses),
+            created_at=at,
+        )
+        VersionEvent.objects.create(
+            version=version, at=at, what=VersionEvent.What.TRAINED,
+            reason=reason[:500] or f"Trained on {len(snapshot.cases)} cases.",
+        )  # fmt: skip
+    serving.keep(version, blob)
+    log.info("mlops.model.stored", version_id=str(version.pk), took_s=took_s)
+    return version
+
+
+def _cases(snapshot: Snapshot, trained: Trained) -> list[list[Any]]:
+    return [
+        [
+            case.key, case.slice, case.ended_at.isoformat(),
+            trained.losses.get(case.key), trained.baseline.get(case.key),
+            trained.held_back.get(case.key),
+        ]
+        for case in snapshot.cases
+    ]  # fmt: skip
+
+
+def _record_soon(version: ModelVersion) -> None:
+    """Record the run now, or leave it to a later job where MLflow is away."""
+    version.refresh_from_db()
+    if version.mlflow_run_id:
+        return
+    try:
+        record_run(version_id=version.pk)
+    except registry.RegistryUnavailable as error:
+        log.warning("mlops.run.not_recorded", version_id=str(version.pk), reason=str(error))
+        jobs.enqueue(
+            task="mlops.record_run", kwargs={"version_id": str(version.pk)},
+            factory=current_factory(), key=f"record-{version.pk}", delay=RECORD_AGAIN_AFTER,
+        )  # fmt: skip
+
+
+def record_run(*, version_id: UUID) -> str:
+    """Write a version into MLflow's book unless it is there, and what it is now; return its run.
+
+    Raises:
+        ModelVersion.DoesNotExist: not in this factory.
+        RegistryUnavailable: MLflow is away.
+    """
+    version = ModelVersion.objects.select_related("machine_type").get(pk=version_id)
+    run_id = registry.record(
+        registry.Run(
+            kind=version.kind,
+            subject=str(version.machine_type_id),
+            subject_name=version.machine_type.name,
+            version=version.version,
+            artifact_key=version.artifact_key,
+            digest=version.digest,
+            parameters=version.parameters,
+            metrics={k: float(v) for k, v in version.metrics.items()},
+            data={k: v for k, v in version.trained_on.items() if k != "signals"},
+            alias=version.alias,
+        )
+    )
+    ModelVersion.objects.filter(pk=version.pk).update(mlflow_run_id=run_id)
+    return run_id
