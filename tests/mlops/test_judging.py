@@ -12,7 +12,7 @@ from telemetry.models import Keyset, ReadingHot, SignalKey
 from tenants import jobs
 from tenants.models import Job, User
 from tests.mlops import plant
-from tests.mlops.wear import worn_values
+from tests.mlops.wear import SIGNALS, worn_values
 
 KIND = "remaining_life"
 
@@ -184,7 +184,7 @@ def test_a_failure_shows_how_what_was_said_turned_out(mills):
     keyset = last.keyset_id
     order = ordered_keys(keyset)
     for i, values in enumerate(rest):
-        by_key = dict(zip(plant.SIGNALS, values, strict=True)) | {plant.METER: meter + i + 1}
+        by_key = dict(zip(SIGNALS, values, strict=True)) | {plant.METER: meter + i + 1}
         ReadingHot.objects.create(
             device_id=device.pk, ts=began + timedelta(hours=i), keyset_id=keyset,
             vals=[float(by_key[key]) for key in order],
