@@ -1,5 +1,43 @@
-"""What can happen in the plant, one use case a function."""
+"""What can happen in the plant and in its maintenance, one use case a function."""
 
+from production.services.closing import (
+    FailureCode,
+    FailureNotCoded,
+    VerdictMissing,
+    complete,
+    needs_verdict,
+    reject,
+)
+from production.services.order_work import (
+    Actor,
+    add_labour,
+    add_photo,
+    check,
+    sign,
+    use_part,
+)
+from production.services.orders import (
+    NoSuchMachine,
+    NotAMember,
+    NotPossible,
+    approve,
+    comment,
+    create_work_order,
+    may_begin,
+    propose_work_order,
+    schedule,
+    start,
+    verify,
+    workable,
+)
+from production.services.plans import (
+    PlanFields,
+    PlanInvalid,
+    due_now,
+    make_due_orders,
+    report_meter,
+    save_plan,
+)
 from production.services.plant import (
     MachineLimitReached,
     add_machine,
@@ -8,12 +46,56 @@ from production.services.plant import (
     machine_type,
     record_failure,
 )
+from production.services.spares import (
+    NothingMoved,
+    PartFields,
+    PartNumberTaken,
+    count_stock,
+    move_stock,
+    save_part,
+)
 
 __all__ = [
+    "Actor",
+    "FailureCode",
+    "FailureNotCoded",
     "MachineLimitReached",
+    "NoSuchMachine",
+    "NotAMember",
+    "NotPossible",
+    "NothingMoved",
+    "PartFields",
+    "PartNumberTaken",
+    "PlanFields",
+    "PlanInvalid",
+    "VerdictMissing",
+    "add_labour",
     "add_machine",
+    "add_photo",
     "add_shifts",
+    "approve",
+    "check",
+    "comment",
+    "complete",
+    "count_stock",
     "create_default_plant",
+    "create_work_order",
+    "due_now",
     "machine_type",
+    "make_due_orders",
+    "may_begin",
+    "move_stock",
+    "needs_verdict",
+    "propose_work_order",
     "record_failure",
+    "reject",
+    "report_meter",
+    "save_part",
+    "save_plan",
+    "schedule",
+    "sign",
+    "start",
+    "use_part",
+    "verify",
+    "workable",
 ]
