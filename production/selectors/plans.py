@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from production import due
-from production.models import Machine, MaintenancePlan, PlanAnchor
+from production.models import Machine, MachineMeter, MaintenancePlan, PlanAnchor
 from production.selectors.plant import machines
 
 Trigger = MaintenancePlan.Trigger
@@ -77,3 +77,7 @@ def next_due_days(chosen: Sequence[MaintenancePlan]) -> list[NextDue]:
                 )
                 found.append(NextDue(each, machine, on))
     return sorted(found, key=lambda row: (row.on, row.plan.name, row.machine.name))
+
+
+def meters(machine_id: UUID) -> QuerySet[MachineMeter]:
+    return MachineMeter.objects.filter(machine_id=machine_id).order_by("key")

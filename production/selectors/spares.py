@@ -10,7 +10,14 @@ from uuid import UUID
 from django.db.models import Count, DecimalField, F, Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
-from production.models import MaintenancePlan, OrderPart, SparePart, Status, WorkOrder
+from production.models import (
+    MaintenancePlan,
+    OrderPart,
+    SparePart,
+    Status,
+    StockMovement,
+    WorkOrder,
+)
 from production.reliability import poisson_quantile
 from production.selectors.plans import enabled_plans, next_due_days
 
@@ -153,3 +160,8 @@ def _coming(*, today: date) -> dict[UUID, list[tuple[date, Decimal]]]:
             on = max(row.on, today)
             coming.setdefault(needed.part_id, []).append((on, needed.quantity))
     return coming
+
+
+def movements(part: SparePart) -> QuerySet[StockMovement]:
+    """Return what came and left, newest first, with who and for which order."""
+    return part.movements.select_related("by", "order").order_by("-moved_at", "-pk")

@@ -47,6 +47,7 @@ from production.services.plant import (
     record_failure,
 )
 from production.services.spares import (
+    LimitsOutOfOrder,
     NothingMoved,
     PartFields,
     PartNumberTaken,
@@ -59,6 +60,7 @@ __all__ = [
     "Actor",
     "FailureCode",
     "FailureNotCoded",
+    "LimitsOutOfOrder",
     "MachineLimitReached",
     "NoSuchMachine",
     "NotAMember",

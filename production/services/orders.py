@@ -151,6 +151,7 @@ def create_work_order(
 
     Raises:
         NoSuchMachine: not in this factory.
+        NotPossible: it is due before it may begin.
     """
     try:
         with transaction.atomic():
@@ -170,6 +171,9 @@ def insert(*, machine_id: UUID, at: datetime, by: User | None = None, **fields: 
     """Insert an order under the next number, with its first event; call it in a transaction."""
     if not Machine.objects.filter(pk=machine_id).exists():
         raise NoSuchMachine(machine_id)
+    due_from, due_by = fields.get("due_from"), fields.get("due_by")
+    if due_from is not None and due_by is not None and due_by <= due_from:
+        raise NotPossible("It is due before it may begin.")
     order = WorkOrder.objects.create(
         machine_id=machine_id,
         number=_next_number(),

@@ -19,6 +19,7 @@ from production.models import (
     OrderPart,
     PlanAnchor,
     PlanPart,
+    SparePart,
     WorkOrder,
 )
 from production.selectors import plans as selectors
@@ -98,6 +99,11 @@ def _check(fields: PlanFields) -> None:
         raise PlanInvalid("Say when it is due: how often and from when, or by which value.")
     if fields.trigger == Trigger.CONDITION and fields.limit is None:
         raise PlanInvalid("Give the limit that must not be passed.")
+    known = set(SparePart.objects.filter(pk__in=fields.parts).values_list("pk", flat=True))
+    if not known.issuperset(fields.parts):
+        raise PlanInvalid("There is no such part.")
+    if any(quantity <= 0 for quantity in fields.parts.values()):
+        raise PlanInvalid("Give how many of a part are needed.")
     if len(fields.checklist) > MAX_CHECKS:
         raise PlanInvalid(f"A checklist has at most {MAX_CHECKS} lines.")
 

@@ -20,6 +20,13 @@ class PartNumberTaken(Exception):
         self.part_no = part_no
 
 
+class LimitsOutOfOrder(Exception):
+    """The most of a part lies below its least."""
+
+    def __init__(self) -> None:
+        super().__init__("The most cannot lie below the least.")
+
+
 class NothingMoved(Exception):
     """A movement of nothing."""
 
@@ -51,7 +58,10 @@ def save_part(*, fields: PartFields, part: SparePart | None = None) -> SparePart
 
     Raises:
         PartNumberTaken: its number belongs to another part.
+        LimitsOutOfOrder: the most lies below the least.
     """
+    if fields.max_quantity is not None and fields.max_quantity < fields.min_quantity:
+        raise LimitsOutOfOrder
     taken = SparePart.objects.filter(part_no=fields.part_no)
     if part is not None:
         taken = taken.exclude(pk=part.pk)
