@@ -1,6 +1,7 @@
 """What can happen in the plant and in its maintenance, one use case a function."""
 
 from production.services.closing import (
+    UNCODED,
     FailureCode,
     FailureNotCoded,
     VerdictMissing,
@@ -57,6 +58,7 @@ from production.services.spares import (
 )
 
 __all__ = [
+    "UNCODED",
     "Actor",
     "FailureCode",
     "FailureNotCoded",

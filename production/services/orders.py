@@ -228,7 +228,8 @@ def change(
             the event's text.
 
     Raises:
-        NotPossible: the order is in another state by now.
+        NotPossible: the order is in another state by now, or the request's id was used for
+            another step.
     """
     try:
         with transaction.atomic():
@@ -236,7 +237,9 @@ def change(
                 changed_at=at, **fields
             )
             # The update holds the row: a repeat has waited there, and sees the first one here.
-            if request_id and order.events.filter(request_id=request_id).exists():
+            if request_id and (first := order.events.filter(request_id=request_id).first()):
+                if first.kind != kind:
+                    raise NotPossible("This request was used for something else before.")
                 raise _Repeated
             order.refresh_from_db()
             if not n_claimed:
