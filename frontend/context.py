@@ -58,6 +58,13 @@ MAIN = (
     _Entry("Now", "activity-heartbeat", "now", "production.view"),
     _Entry("Machines", "assembly", "machines", "production.view", ("machine",)),
     _Entry("Alarms", "bell", "alarms", "telemetry.view", ("alarm",)),
+    _Entry(
+        "Maintenance",
+        "tool",
+        "maintenance",
+        "production.view",
+        ("maintenance", "order", "spare-part"),
+    ),
     _Entry("Explore", "chart-line", "explorer", "telemetry.view", ("explorer", "export")),
 )
 SETTINGS = (

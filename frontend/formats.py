@@ -47,10 +47,15 @@ def money(minor: int | None, currency: str = "EUR", *, whole: bool = False) -> s
     if minor is None:
         return DASH
     code = currency.upper()
-    value = Decimal(abs(minor)) / (1 if code in WHOLE else 100)
+    value = Decimal(abs(minor)) / minor_units(code)
     digits = 0 if whole or code in WHOLE else 2
     sign = MINUS if minor < 0 else ""
     return f"{sign}{SYMBOLS.get(code, code + ' ')}{value:,.{digits}f}"
+
+
+def minor_units(currency: str) -> int:
+    """Return how many minor units make one of a currency."""
+    return 1 if currency.upper() in WHOLE else 100
 
 
 def length(seconds: float | None) -> str:

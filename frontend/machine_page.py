@@ -70,6 +70,9 @@ class DeviceLine:
 class MachinePage:
     name: str
     url: str
+    work_url: str
+    label_url: str
+    reliability_url: str
     line: str
     state: str
     since: datetime | None
@@ -138,6 +141,9 @@ def build(
     return MachinePage(
         name=machine.name,
         url=reverse("frontend:machine", args=[machine.pk]),
+        work_url=reverse("frontend:machine-work", args=[machine.asset_tag]),
+        label_url=reverse("frontend:machine-label", args=[machine.pk]),
+        reliability_url=reverse("frontend:machine-reliability", args=[machine.pk]),
         line=machine.line.name,
         state=state,
         since=present.start if present and not is_cut else None,

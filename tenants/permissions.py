@@ -12,10 +12,11 @@ from tenants.models import Role
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 VIEW = frozenset({"production.view", "telemetry.view", "mlops.view", "analytics.view"})
-WORK = frozenset({"production.record", "telemetry.handle_alarms"})
+WORK = frozenset({"production.record", "production.work", "telemetry.handle_alarms"})
 ENGINEER = frozenset(
     {
         "production.manage",
+        "production.plan_work",
         "telemetry.manage_devices",
         "telemetry.export",
         "telemetry.manage_alarms",

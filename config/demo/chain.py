@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from billing import selectors as billing_selectors
-from config.demo import founding, history, learning, money
+from config.demo import founding, history, learning, money, upkeep
 from config.demo.diary import Diary, FactoryEntry
 from config.demo.founding import Founded
 from config.demo.gateway import Tally
@@ -142,13 +142,13 @@ class Chain:
     def request_models(self, part: Part) -> dict[str, Job]:
         """Record the failures and have the worker train what has no model yet."""
         with self.report.link("model"), factory_context(part.founded.factory):
-            now = timezone.now().timestamp()
-            learning.record_missing(
-                {
-                    part.founded.machines[m.name]: (m.spec.type, m.breakdowns(until=now))
-                    for m in part.machines
-                }
-            )
+            now = timezone.now()
+            happened = {
+                part.founded.machines[m.name]: (m.spec.type, m.breakdowns(until=now.timestamp()))
+                for m in part.machines
+            }
+            upkeep.found_upkeep(machines=happened, at=now)
+            learning.record_missing(happened)
             untrained = [
                 name for name in part.trained if self.retrain or not learning.has_model(name)
             ]

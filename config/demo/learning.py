@@ -18,7 +18,7 @@ from tenants.models import Job, User
 TRAINING_TIMEOUT_S = 600.0
 SAY_EVERY_S = 4.0
 IN_SERVICE = 0.97  # the progress that mlops reports once a model serves
-_MECHANISMS = {
+MECHANISMS = {
     "vibration": Failure.Mechanism.MECHANICAL,
     "overheating": Failure.Mechanism.MECHANICAL,
     "breakdown": Failure.Mechanism.MATERIAL,
@@ -35,7 +35,7 @@ def record_breakdown(machine_id: UUID, spec: TypeSpec, breakdown: Breakdown) -> 
         failed_at=breakdown.failed_at,
         restored_at=breakdown.restored_at,
         mode=spec.failure_mode,
-        mechanism=_MECHANISMS[spec.failure_mode],
+        mechanism=MECHANISMS[spec.failure_mode],
         cause=Failure.Cause.OPERATION,
         component=spec.component,
         note=spec.failure_note,

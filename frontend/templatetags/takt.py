@@ -1,6 +1,7 @@
 """Tags and filters of the portal's templates: icons, states, bars, and the formats in words."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from django import template
 from django.utils.html import format_html
@@ -44,6 +45,12 @@ def icon(name: str, size: str = "") -> SafeString:
     """Draw an outline icon from the sprite; the word beside it carries the meaning."""
     px = 16 if size == "sm" else 20
     return _svg(f"ico {size}".strip(), px, HIDDEN, f"i-{name}")
+
+
+@register.simple_tag
+def request_id() -> str:
+    """Make the id of a form's request: however often the form is sent, it counts once."""
+    return str(uuid4())
 
 
 @register.simple_tag

@@ -18,6 +18,12 @@ ROLES = ("owner", "admin", "engineer", "operator", "viewer")
 PAGES = {
     "/": (),
     "/machines/": (),
+    "/maintenance/": (),
+    "/maintenance/orders/new/": ("viewer",),
+    "/maintenance/plans/": (),
+    "/maintenance/plans/new/": ("operator", "viewer"),
+    "/maintenance/parts/": (),
+    "/maintenance/parts/new/": ("operator", "viewer"),
     "/explore/": (),
     "/explore/exports/": ("operator", "viewer"),
     "/devices/": (),

@@ -13,6 +13,7 @@ from billing import services as billing_services
 from billing.models import Invoice
 from mlops.models import Kind, ModelVersion
 from production import selectors, services
+from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
@@ -29,6 +30,50 @@ def machine_id(_factory: Factory) -> str:
         kind = services.machine_type(name="Isolated mill")
         found = services.add_machine(name="Isolated", machine_type=kind, asset_tag="isolated")
     return str(found.pk)
+
+
+def asset_tag(factory: Factory) -> str:
+    return selectors.machine(UUID(machine_id(factory))).asset_tag
+
+
+def order_id(factory: Factory) -> UUID:
+    found = selectors.work_orders().filter(title="Isolated").first()
+    if found is None:
+        found = services.create_work_order(
+            machine_id=UUID(machine_id(factory)), title="Isolated", at=timezone.now(), by=None
+        )
+    return found.pk
+
+
+def item_id(factory: Factory) -> int:
+    fields: dict[str, Any] = {"order_id": order_id(factory), "position": 1, "text": "Isolated"}
+    return CheckItem.objects.get_or_create(**fields)[0].pk
+
+
+def photo_id(factory: Factory) -> UUID:
+    sizes = {"n_bytes": 1, "width": 1, "height": 1, "added_at": timezone.now()}
+    key = f"{factory.schema_name}/work-orders/isolated.jpg"
+    found, _ = OrderPhoto.objects.get_or_create(
+        order_id=order_id(factory), digest="-", defaults={"object_key": key, **sizes}
+    )
+    return found.pk
+
+
+def plan_id(factory: Factory) -> UUID:
+    found = selectors.maintenance_plans().filter(name="Isolated").first()
+    return (found or services.save_plan(
+        fields=services.PlanFields(
+            name="Isolated", trigger="calendar", machine_id=UUID(machine_id(factory)),
+            every_days=1, first_due_on=timezone.now().date(),
+        ),
+        by=None,
+    )).pk  # fmt: skip
+
+
+def part_id(_factory: Factory) -> UUID:
+    found = selectors.spare_parts().filter(part_no="isolated").first()
+    fields = services.PartFields(part_no="isolated", name="Isolated")
+    return (found or services.save_part(fields=fields)).pk
 
 
 def member_id(factory: Factory) -> int:
@@ -150,17 +195,23 @@ def alarm_id(factory: Factory) -> int:
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "alarm_id": alarm_id,
     "api_key_id": api_key_id,
+    "asset_tag": asset_tag,
     "code_id": code_id,
     "credential_id": credential_id,
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
     "export_id": export_id,
+    "item_id": item_id,
     "machine_id": machine_id,
     "machine_type_id": machine_type_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
     "notification_id": notification_id,
+    "order_id": order_id,
+    "part_id": part_id,
+    "photo_id": photo_id,
+    "plan_id": plan_id,
     "rule_id": rule_id,
     "signal_id": signal_id,
 }

@@ -9,8 +9,10 @@ telemetry.view              x     x     x        x        x
 mlops.view                  x     x     x        x        x
 analytics.view              x     x     x        x        x
 production.record           x     x     x        x        -
+production.work             x     x     x        x        -
 telemetry.handle_alarms     x     x     x        x        -
 production.manage           x     x     x        -        -
+production.plan_work        x     x     x        -        -
 telemetry.manage_devices    x     x     x        -        -
 telemetry.export            x     x     x        -        -
 telemetry.manage_alarms     x     x     x        -        -

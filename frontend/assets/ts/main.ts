@@ -7,6 +7,7 @@ import "../css/frame.css";
 import "../css/parts.css";
 import "../css/charts.css";
 import "../css/alarms.css";
+import "../css/maintenance.css";
 import "../css/pages.css";
 import "../css/public.css";
 import htmx from "htmx.org";
@@ -17,6 +18,7 @@ import { startExplorer } from "./explorer-loader.ts";
 import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
 import { startHeat } from "./heat-loader.ts";
+import { startKeepForm } from "./keep-form.ts";
 import { startLive } from "./live.ts";
 import { startLiveValue } from "./live-value.ts";
 import { startMenu } from "./menu.ts";
@@ -24,6 +26,7 @@ import { startOnce } from "./once.ts";
 import { definePatch } from "./patch.ts";
 import { startRowLink } from "./row-link.ts";
 import { startSearch } from "./search.ts";
+import { startSignature } from "./signature.ts";
 import { startSpark } from "./spark.ts";
 import { startStream } from "./stream.ts";
 import { startSwitchTabs } from "./switch-tabs.ts";
@@ -46,11 +49,13 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-explorer-search]", startExplorerSearch],
   ["[data-guess-zone]", startGuessZone],
   ["[data-heat]", startHeat],
+  ["[data-keep]", startKeepForm],
   ["[data-live-value]", startLiveValue],
   ["[data-menu]", startMenu],
   ["[data-once]", startOnce],
   ["[data-row-link]", startRowLink],
   ["[data-search]", startSearch],
+  ["[data-signature]", startSignature],
   ["[data-spark]", startSpark],
   ["[data-stream]", startStream],
   ["[data-switch-tabs]", startSwitchTabs],

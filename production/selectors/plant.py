@@ -96,3 +96,11 @@ def shift_at(*, site: Site, at: datetime) -> Shift | None:
         if s.start <= at
     ]
     return on[-1] if on else None
+
+
+def machines_with_id(text: str) -> QuerySet[Machine]:
+    """Return the machine that an address names; none where it is no id of one."""
+    try:
+        return machines(include_retired=True).filter(pk=UUID(text))
+    except ValueError:
+        return Machine.objects.none()
