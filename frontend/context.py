@@ -65,6 +65,7 @@ MAIN = (
         "production.view",
         ("maintenance", "order", "spare-part"),
     ),
+    _Entry("Models", "school", "models", "mlops.view", ("model",)),
     _Entry("Explore", "chart-line", "explorer", "telemetry.view", ("explorer", "export")),
 )
 SETTINGS = (

@@ -75,7 +75,7 @@ def newest_version(*, machine_type_id: UUID, kind: str) -> ModelVersion | None:
 def events_of(*, machine_type_id: UUID, kind: str) -> QuerySet[VersionEvent]:
     """Return everything that happened to the versions of a type, newest first."""
     rows = VersionEvent.objects.filter(version__kind=kind, version__machine_type_id=machine_type_id)
-    return rows.select_related("version").order_by("-at", "-id")
+    return rows.select_related("version", "by").order_by("-at", "-id")
 
 
 def open_findings(*, machine_type_id: UUID | None = None) -> QuerySet[Finding]:

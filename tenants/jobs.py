@@ -289,6 +289,12 @@ def sweep(*, at: datetime) -> int:
     return len(lost)
 
 
+def open_job(*, factory: Factory | None, key: str) -> Job | None:
+    """Return the job of a key that waits or runs."""
+    scoped = f"{factory.schema_name if factory else 'public'}:{key}"
+    return Job.objects.filter(key=scoped, state__in=Job.OPEN_STATES).first()
+
+
 def cancel(*, factory: Factory | None, key: str) -> bool:
     """End the open job of a key; say whether there was one.
 

@@ -196,7 +196,7 @@ def consider(*, machine_type_id: UUID, kind: str, at: datetime) -> str:
     if champion is None:
         return ""
     for other in selectors.beside(machine_type_id=machine_type_id, kind=kind):
-        comparison = _on_outcomes(other, champion)
+        comparison = compare_on_outcomes(other, champion)
         if other.alias == Alias.STANDBY:
             if done := _consider_standby(other, champion, comparison, at):
                 return done
@@ -243,7 +243,8 @@ def _consider_standby(
     return ""
 
 
-def _on_outcomes(one: ModelVersion, other: ModelVersion) -> Comparison:
+def compare_on_outcomes(one: ModelVersion, other: ModelVersion) -> Comparison:
+    """Compare two versions on what both were asked about and has turned out since."""
     mine = {row.case_key: row for row in one.outcomes.all()}
     theirs = {row.case_key: row.loss for row in other.outcomes.all()}
     return promotion.compare(

@@ -77,6 +77,11 @@ def cancel_training(
     return was_there
 
 
+def open_training(*, machine_type_id: UUID, kind: str) -> Job | None:
+    """Return the training of a type that waits or runs."""
+    return jobs.open_job(factory=current_factory(), key=_key(kind, machine_type_id))
+
+
 def _key(kind: str, machine_type_id: UUID) -> str:
     return f"train-{kind}-{machine_type_id}"
 

@@ -204,6 +204,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "export_id": export_id,
     "item_id": item_id,
     "machine_id": machine_id,
+    "kind": lambda _factory: Kind.REMAINING_LIFE.value,
     "machine_type_id": machine_type_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
