@@ -81,7 +81,7 @@ class Baseline:
 
     @property
     def n_signals(self) -> int:
-        return self.median.shape[1]
+        return int(self.median.shape[1])
 
     def assign(self, values: FloatArray) -> tuple[FloatArray, IntArray]:
         """Return the rows with silences filled by the last value known, and their regimes."""

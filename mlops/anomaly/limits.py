@@ -38,9 +38,9 @@ def independent_rows(series: FloatArray) -> float:
 def prediction_limit(scores: FloatArray, rate: float) -> float:
     """Return the limit that one further normal row exceeds with the given probability.
 
-    Logarithms of squared distances are near enough to normal for a Student limit; the degrees
-    of freedom count independent rows, so a short or slow history gives a wide limit instead of
-    false alarms.
+    Logarithms of the scores are taken to be normal, which gives squared distances a tail on the
+    heavy side: well-behaved machines raise fewer alarms than stated. The degrees of freedom
+    count independent rows, so a short or slow history gives a wide limit, not false alarms.
 
     Args:
         scores: (n,) > 0, of normal rows that the scoring was not fitted on, in order of time.

@@ -50,5 +50,4 @@ def run_lengths(values: FloatArray) -> FloatArray:
     # Before a signal's first value there is nothing that it could have moved from.
     moved[1:] &= filled[1:] != filled[:-1]
     since = np.maximum.accumulate(np.where(moved, rows, 0), axis=0)
-    lengths: FloatArray = rows - since + 1.0
-    return lengths
+    return (rows - since + 1).astype(np.float64)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from mlops.anomaly.limits import independent_rows, prediction_limit
+
+
+def test_independent_rows_are_worth_their_number():
+    noise = np.random.default_rng(0).normal(size=4000)
+
+    assert independent_rows(noise) == pytest.approx(4000, rel=0.1)
+
+
+def test_rows_that_remember_are_worth_less():
+    # For x[t] = 0.9 x[t-1] + e the correlations sum to 0.9 / 0.1, so n / 19 rows count.
+    rng = np.random.default_rng(0)
+    series = np.zeros(20_000)
+    for t in range(1, len(series)):
+        series[t] = 0.9 * series[t - 1] + rng.normal()
+
+    assert independent_rows(series) == pytest.approx(20_000 / 19, rel=0.25)
+
+
+def test_a_series_that_stands_still_has_no_memory():
+    assert independent_rows(np.ones(50)) == 50
+
+
+def test_as_many_normal_rows_exceed_the_limit_as_stated():
+    rng = np.random.default_rng(0)
+    past, future = np.exp(rng.normal(size=2000)), np.exp(rng.normal(size=50_000))
+
+    assert np.mean(future > prediction_limit(past, 0.01)) == pytest.approx(0.01, abs=0.004)
+
+
+def test_a_short_history_gives_a_wider_limit():
+    def past(n):
+        even = np.exp(stats.norm.ppf((np.arange(n) + 0.5) / n))
+        return np.random.default_rng(0).permutation(even)
+
+    assert prediction_limit(past(20), 0.01) > 1.15 * prediction_limit(past(2000), 0.01)
