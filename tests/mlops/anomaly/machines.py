@@ -14,4 +14,5 @@ def rows(n: int, *, seed: int, products: int = 1, run: int = 50) -> np.ndarray:
     product = (np.arange(n) // run) % products
     common = rng.normal(size=(n, 1))
     noise = 0.8 * common * np.array([1.0, 1.0, 0.0, 0.0]) + 0.6 * rng.normal(size=(n, 4))
-    return LEVELS[product] + NOISE * noise
+    values: np.ndarray = LEVELS[product] + NOISE * noise
+    return values

@@ -28,6 +28,7 @@ def test_a_tracker_knows_since_when():
     for score in (0.1, 0.9, 1.4):
         tracker.push(score)
 
+    assert tracker.current is not None
     assert tracker.current.since == 1
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +16,7 @@ VIB = Finding(
 )  # fmt: skip
 
 
-def said(**changes: object) -> str:
+def said(**changes: Any) -> str:
     return sentence(replace(VIB, **changes), now=NOW, zone=BERLIN)
 
 

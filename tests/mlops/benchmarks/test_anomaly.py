@@ -49,12 +49,12 @@ def test_names_and_order_of_columns_do_not_matter(tmp_path):
 
 
 def test_labels_change_no_score(tmp_path):
-    found = []
+    found: list[str] = []
     anomaly.run(streams(tmp_path), say=found.append)
     windows = tmp_path / "labels" / "combined_windows.json"
     swapped = json.loads(windows.read_text())
     windows.write_text(json.dumps(dict.fromkeys(swapped, swapped["plant/pump.csv"])))
-    again = []
+    again: list[str] = []
 
     anomaly.run(tmp_path, say=again.append)
 
