@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 from mlops.lives import FloatArray
 
 # Correlation below this is noise of its own estimate.
 _FADED: Final = 0.05
 _FEWEST: Final = 3.0
+# Beyond these an F distribution hardly changes, or means nothing.
+_DEGREES: Final = (0.2, 200.0)
 
 
 def independent_rows(series: FloatArray) -> float:
@@ -38,14 +40,40 @@ def independent_rows(series: FloatArray) -> float:
 def prediction_limit(scores: FloatArray, rate: float) -> float:
     """Return the limit that one further normal row exceeds with the given probability.
 
-    Logarithms of the scores are taken to be normal, which gives squared distances a tail on the
-    heavy side: well-behaved machines raise fewer alarms than stated. The degrees of freedom
-    count independent rows, so a short or slow history gives a wide limit, not false alarms.
+    Squared distances of normal rows follow a scaled F distribution: the more signals vary, the
+    larger its first degrees of freedom, the more rows the limit rests on, the larger its second.
+    The second is the number of independent rows, so a short or slow history gives a wide limit
+    instead of false alarms; the first and the scale are those with the same mean and variance
+    of logarithms, which a few outliers hardly move.
 
     Args:
         scores: (n,) > 0, of normal rows that the scoring was not fitted on, in order of time.
+
+    Source: Tracy, Young and Mason, Multivariate control charts for individual observations
+    (Journal of Quality Technology, 1992).
     """
     logs = np.log(np.maximum(scores, 1e-12))
     n = independent_rows(logs)
-    quantile = float(stats.t.ppf(1.0 - rate, n - 1.0))
-    return float(np.exp(logs.mean() + quantile * logs.std() * np.sqrt(1.0 + 1.0 / n)))
+    k = _degrees(float(logs.var()) - _log_variance(n))
+    mean = _log_mean(k) - _log_mean(n)
+    return float(np.exp(logs.mean() - mean) * stats.f.ppf(1.0 - rate, k, n))
+
+
+def _log_variance(degrees: float) -> float:
+    """Return the variance of the logarithm of a chi-square over its degrees of freedom."""
+    return float(special.polygamma(1, degrees / 2.0))
+
+
+def _log_mean(degrees: float) -> float:
+    """Return the mean of the logarithm of a chi-square over its degrees of freedom."""
+    return float(special.digamma(degrees / 2.0) - np.log(degrees / 2.0))
+
+
+def _degrees(log_variance: float) -> float:
+    """Return the degrees of freedom of a chi-square with this variance of its logarithm."""
+    few, many = _DEGREES
+    if log_variance <= _log_variance(many):
+        return many
+    if log_variance >= _log_variance(few):
+        return few
+    return float(optimize.brentq(lambda k: _log_variance(k) - log_variance, few, many))
