@@ -70,7 +70,7 @@ class OnlineDetector:
         self._n_rows = 0
 
     def push(self, row: FloatArray) -> OnlineScore:
-        """Score the next row (n_signals,); a NaN keeps its signal's last value."""
+        """Score the next row (n_signals,); a NaN says nothing and teaches nothing."""
         scores = [
             signal.push(float(value)) for signal, value in zip(self._signals, row, strict=True)
         ]
@@ -133,7 +133,7 @@ class _Signal:
     def push(self, value: float) -> float:
         """Return how exceptional the next value is, by what came before it alone."""
         if not np.isfinite(value):
-            value = self._last
+            return 0.0
         if not len(self._values):
             self._last, self._means = value, [value] * len(WEIGHTS)
         level = self._values.quantile(0.5) if len(self._values) else value
