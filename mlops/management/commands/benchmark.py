@@ -1,6 +1,8 @@
 """Measure the product's own models on data sets in folders.
 
 python manage.py benchmark maintenance --data ../shared/data/cmapss --json figures.json
+
+Other kinds live in `mlops.benchmarks`, one module each.
 """
 
 import json
@@ -14,11 +16,17 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
+from mlops.benchmarks import BadFolder, anomaly, monitoring
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
 from mlops.maintenance.run_to_failure import RunToFailure
 
+# Kinds beside `maintenance`, which has options of its own: name -> what runs it.
+KINDS = {
+    "anomaly": anomaly.run,
+    "monitoring": monitoring.run,
+}
 PUBLISHED_AS = "published (capped RMSE / NASA score; conventions differ, see the module)"
 
 
@@ -26,26 +34,35 @@ class Command(BaseCommand):
     help = "Train and test the product's models on a folder of data, beside published figures."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=["maintenance"])
+        parser.add_argument("kind", choices=["maintenance", *KINDS])
         parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
         parser.add_argument("--json", type=Path, help="also write the figures to this file")
         parser.add_argument(
             "--cap", default=str(evaluation.CONVENTIONAL_CAP), metavar="STEPS|auto",
-            help="horizon of training and capped figures (default: the literature's 125)",
+            help="maintenance: horizon of training and capped figures (default: literature's 125)",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
-        cap = _cap(options["cap"])
+        if options["kind"] == "maintenance":
+            metrics = self._all_lives(options["data"], _cap(options["cap"]))
+        else:
+            try:
+                metrics = KINDS[options["kind"]](options["data"], say=self.stdout.write)
+            except BadFolder as error:
+                raise CommandError(str(error)) from error
+        if options["json"]:
+            options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
+
+    def _all_lives(self, folder: Path, cap: float | None) -> dict[str, dict[str, float]]:
         metrics: dict[str, dict[str, float]] = {}
         try:
-            for data in run_to_failure.read_all(options["data"]):
+            for data in run_to_failure.read_all(folder):
                 metrics[data.name] = self._maintenance(data, cap)
         except run_to_failure.BadFolder as error:
             raise CommandError(str(error)) from error
         except (rul.NotEnoughLives, UnusableLives) as error:
             raise CommandError(f"{data.name}: {error}") from error
-        if options["json"]:
-            options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
+        return metrics
 
     def _maintenance(self, data: RunToFailure, cap: float | None) -> dict[str, float]:
         started = time.monotonic()

@@ -1,0 +1,16 @@
+"""Benchmarks of the product's own models on folders of data, one module a kind.
+
+Each module has `run(folder, say=...)`, which prints through `say` and returns the figures, one
+block a subset, and raises `BadFolder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Say = Callable[[str], object]
+Figures = dict[str, dict[str, float]]
+
+
+class BadFolder(ValueError):
+    """The folder does not hold data of the form; says what is missing."""
