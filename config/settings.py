@@ -275,6 +275,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "ENUM_NAME_OVERRIDES": {
         "MachineStateEnum": "production.models.Machine.State",
+        "WorkOrderKindEnum": "production.models.WorkOrder.Kind",
+        "WorkOrderStateEnum": "production.models.WorkOrder.State",
+        "VerdictEnum": "production.models.WorkOrder.Verdict",
+        "VerdictWithoutWorkEnum": [
+            ("false_alarm", "False alarm"),
+            ("not_found", "Nothing found"),
+        ],
+        "MaintenancePlanKindEnum": "production.models.MaintenancePlan.Kind",
         "PredictionStateEnum": "mlops.models.Prediction.State",
         "DeviceStateEnum": "telemetry.selectors.fleet.DeviceState",
         "OperatingStateEnum": [

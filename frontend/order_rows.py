@@ -114,7 +114,7 @@ def row(order: WorkOrder, *, at: datetime) -> OrderRow:
 def due_words(order: WorkOrder, *, at: datetime) -> str:
     """Say when it is due: a window ends before `due_by`, so midnight means the day before."""
     if order.due_by is None:
-        return DASH
+        return "No date"
     if order.due_by <= at:
         return f"Late by {length((at - order.due_by).total_seconds())}"
     if clock(order.due_by) == "00:00":

@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.cache import cache
+
 from analytics import selectors as analytics_selectors
 from frontend.formats import DASH, figure
 from frontend.tiles import Figure
 from production import selectors
 from production.models import Machine
 from production.reliability import Reliability
+from tenants import names
 
 LOOK_BACK = timedelta(days=30)
 OPERATING = frozenset({"run", "slow", "setup"})
 LEAST_H = 1.0
+# States of a month are derived from all its readings: so often, and not for every visitor.
+KEPT_S = 900
 
 
 @dataclass(frozen=True)
@@ -26,18 +31,27 @@ def build(machine: Machine, *, now: datetime) -> ReliabilityCard:
     start = now - LOOK_BACK
     if machine.commissioned_at and machine.commissioned_at > start:
         start = machine.commissioned_at
-    timeline = analytics_selectors.machine_timeline(
-        machine_id=machine.pk, start=start, end=now, at=now
+    key = names.cache_key("operating-h", str(machine.pk))
+    operating_h = cache.get(key)
+    if operating_h is None:
+        operating_h = _operating_h(machine, start=start, end=now)
+        cache.set(key, operating_h, KEPT_S)
+    found = selectors.reliability(
+        machine_ids=[machine.pk], start=start, end=now, operating_h=operating_h
     )
-    operating_s = sum(
+    return card(found, days=max(1, round((now - start) / timedelta(days=1))))
+
+
+def _operating_h(machine: Machine, *, start: datetime, end: datetime) -> float:
+    timeline = analytics_selectors.machine_timeline(
+        machine_id=machine.pk, start=start, end=end, at=end
+    )
+    seconds = (
         (part.end - part.start).total_seconds()
         for part in timeline.segments
         if str(part.state) in OPERATING
     )
-    found = selectors.reliability(
-        machine_ids=[machine.pk], start=start, end=now, operating_h=operating_s / 3600
-    )
-    return card(found, days=max(1, round((now - start) / timedelta(days=1))))
+    return sum(seconds) / 3600
 
 
 def card(found: Reliability, *, days: int) -> ReliabilityCard:

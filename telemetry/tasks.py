@@ -62,6 +62,16 @@ def compact_backlog(*, schema: str, job: JobHandle, **_kwargs: Any) -> dict[str,
     return {"n_readings": done.readings, "n_segments": done.written, "took_s": done.seconds}
 
 
+@public_task("telemetry.feed_plans")
+def feed_plans(**_kwargs: Any) -> None:
+    """Tell the maintenance plans of every factory what their meters read."""
+    for_each_factory(_feed_plans)
+
+
+def _feed_plans(_factory: Factory) -> None:
+    services.feed_plans(at=timezone.now())
+
+
 @public_task("telemetry.retain")
 def retain(**_kwargs: Any) -> None:
     """Have every factory archive and let go of what its plan says."""

@@ -34,9 +34,9 @@ def found_upkeep(
     The newest breakdowns of each machine get the order in which they were repaired, which records
     the failure; the older ones are for the maintenance log.
     """
-    engineer, operator = _member(Role.ENGINEER), _member(Role.OPERATOR)
     if selectors.spare_parts(include_obsolete=True).exists():
         return
+    engineer, operator = _member(Role.ENGINEER), _member(Role.OPERATOR)
     kinds = {kind.name: kind for kind in selectors.machine_types()}
     parts: dict[str, SparePart] = {}
     worn = {spec.code: spec for spec, _ in machines.values() if spec.wear is not None}
@@ -61,7 +61,8 @@ def found_upkeep(
 
 
 def _member(role: str) -> User:
-    return Membership.objects.select_related("user").get(factory=current_factory(), role=role).user
+    members = Membership.objects.select_related("user").order_by("pk")
+    return members.filter(factory=current_factory(), role=role)[0].user
 
 
 def _part(

@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import mark_safe
+from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 
 from frontend import order_rows, reliability_card
@@ -55,10 +55,21 @@ def machine_label(request: PortalRequest, machine_id: UUID) -> HttpResponse:
 
 
 def qr_code(address: str) -> str:
-    """Draw an address as an SVG that grows with its place; a quarter of it may be dirty."""
-    code = segno.make(address, error="q", micro=False)
-    drawn = code.svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None, light="#fff")
-    return mark_safe(drawn)  # noqa: S308  # numbers and fixed attributes, made here
+    """Draw an address as an SVG that grows with its place; a quarter of it may be dirty.
+
+    Four modules of quiet lie around it, as ISO/IEC 18004 asks.
+    """
+    rows = list(segno.make(address, error="q", micro=False).matrix_iter(border=4))
+    dark = "".join(
+        f"M{x} {y}h1v1h-1z"
+        for y, row in enumerate(rows)
+        for x, is_dark in enumerate(row)
+        if is_dark
+    )
+    return format_html(
+        '<svg class="qr" viewBox="0 0 {} {}" shape-rendering="crispEdges"><path d="{}"/></svg>',
+        len(rows), len(rows), dark,
+    )  # fmt: skip
 
 
 @require_GET

@@ -62,7 +62,7 @@ class PhotoSerializer(serializers.ModelSerializer[OrderPhoto]):
         fields = ("id", "n_bytes", "width", "height", "added_at")
 
 
-class EventSerializer(serializers.ModelSerializer[WorkOrderEvent]):
+class WorkOrderEventSerializer(serializers.ModelSerializer[WorkOrderEvent]):
     """What happened, and the state from then on."""
 
     by = serializers.StringRelatedField[Any]()
@@ -99,7 +99,7 @@ class OrderDetailSerializer(OrderSerializer):
     labour = LabourSerializer(many=True)
     parts = OrderPartSerializer(many=True)
     photos = PhotoSerializer(many=True)
-    events = EventSerializer(many=True)
+    events = WorkOrderEventSerializer(many=True)
     signed_by = serializers.SerializerMethodField()
 
     class Meta(OrderSerializer.Meta):

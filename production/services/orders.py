@@ -6,18 +6,21 @@ time-out) waits for the row, finds the first one's event and changes nothing.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Least
 
 from production.models import Counter, Machine, WorkOrder, WorkOrderEvent
 from tenants.context import current_factory
 from tenants.models import Membership, User
 
 State, EventKind = WorkOrder.State, WorkOrderEvent.Kind
+# The numbers in a reason change with every scoring; a log of them says nothing.
+SAY_AGAIN_AFTER = timedelta(days=1)
 NOT_CLOSED = (*WorkOrder.OPEN, State.DONE)
 
 
@@ -61,9 +64,9 @@ def propose_work_order(
     """Propose an order for a finding, or tell its open order what is new.
 
     A finding is identified by `dedup_key` (one per machine, component and kind of finding): while
-    an order for it is open, it is returned, and a new reason, a higher priority or an earlier
-    date is added to it as an event. A proposal follows its finding; what a person has approved
-    keeps its words and dates, and only gains the event. Nothing new: nothing is written.
+    an order for it is open, it is returned. A higher priority is added to it as an event at once,
+    another reason or an earlier date once a day, so that it may be called after every scoring. A
+    proposal follows its finding; what a person has approved keeps its words and dates.
 
     Args:
         priority: 1 (now) to 4 (when there is time).
@@ -90,18 +93,24 @@ def propose_work_order(
     }
     found = _open_order(dedup_key)
     if found is None:
-        try:
-            with transaction.atomic():
-                return insert(
-                    machine_id=machine_id, at=at, state=State.PROPOSED, source=source,
-                    dedup_key=dedup_key, **fields,
-                )  # fmt: skip
-        except IntegrityError:
-            # Another worker proposed it between the look and the insert.
-            found = _open_order(dedup_key)
-            if found is None:
-                raise
+        found, is_made = _insert_or_find(
+            dedup_key=dedup_key, machine_id=machine_id, source=source, at=at, **fields
+        )
+        if is_made:
+            return found
     return _add_finding(found, fields, at=at)
+
+
+def _insert_or_find(*, dedup_key: str, **fields: Any) -> tuple[WorkOrder, bool]:
+    try:
+        with transaction.atomic():
+            return insert(state=State.PROPOSED, dedup_key=dedup_key, **fields), True
+    except IntegrityError:
+        # Another worker proposed it between the look and the insert.
+        found = _open_order(dedup_key)
+        if found is None:
+            raise
+        return found, False
 
 
 def _open_order(dedup_key: str) -> WorkOrder | None:
@@ -112,22 +121,20 @@ def _open_order(dedup_key: str) -> WorkOrder | None:
 
 def _add_finding(order: WorkOrder, fields: dict[str, Any], *, at: datetime) -> WorkOrder:
     """Write down how a finding differs from what its open order says."""
+    findings = WorkOrderEvent.objects.filter(order=order, kind=EventKind.FINDING)
+    last = findings.order_by("-pk").first()
     due_by = fields["due_by"]
-    last = (
-        WorkOrderEvent.objects.filter(order=order, kind=EventKind.FINDING).order_by("-pk").first()
-    )
-    is_new = (
-        fields["reason"] != (last.text if last else order.reason)
-        or fields["priority"] < order.priority
-        or (due_by is not None and (order.due_by is None or due_by < order.due_by))
-    )
-    if not is_new:
+    is_sooner = due_by is not None and (order.due_by is None or due_by < order.due_by)
+    is_reworded = fields["reason"] != (last.text if last else order.reason)
+    is_rested = at - (last.at if last else order.created_at) >= SAY_AGAIN_AFTER
+    if fields["priority"] >= order.priority and not (is_rested and (is_sooner or is_reworded)):
         return order
     with transaction.atomic():
         open_rows = WorkOrder.objects.filter(pk=order.pk, state__in=WorkOrder.OPEN)
-        if not open_rows.update(n_findings=F("n_findings") + 1, changed_at=at):
+        priority = Least("priority", fields["priority"])
+        if not open_rows.update(n_findings=F("n_findings") + 1, changed_at=at, priority=priority):
             return order
-        open_rows.filter(state=State.PROPOSED).update(**fields)
+        open_rows.filter(state=State.PROPOSED).update(**(fields | {"priority": priority}))
         order.refresh_from_db()
         record(order, kind=EventKind.FINDING, at=at, text=fields["reason"])
     return order

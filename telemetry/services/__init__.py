@@ -31,6 +31,7 @@ from telemetry.services.exports import (
     write_export,
 )
 from telemetry.services.imports import Imported, import_devices, preview
+from telemetry.services.meters import feed_plans
 from telemetry.services.retention import Expired, expire
 from telemetry.services.rollups import rebuild_rollups
 from telemetry.services.usage import fold_usage
@@ -62,6 +63,7 @@ __all__ = [
     "create_device",
     "describe_signal",
     "expire",
+    "feed_plans",
     "file_of",
     "fold_usage",
     "import_devices",

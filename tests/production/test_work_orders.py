@@ -42,13 +42,26 @@ def test_the_same_finding_makes_one_order_and_says_what_is_new(proposed, machine
     assert (worse.n_findings, kinds(worse)) == (2, ["created", "finding"])
 
 
+def test_a_finding_whose_numbers_change_is_told_once_a_day(proposed, machine):
+    for hours in range(1, 49):
+        order = services.propose_work_order(
+            machine_id=machine.pk, title=proposed.title, dedup_key="wear:mill-1",
+            at=NOON + timedelta(hours=hours), reason=f"Vibration {hours}x its usual level.",
+        )  # fmt: skip
+
+    assert kinds(order) == ["created", "finding", "finding"]
+    assert order.reason == "Vibration 48x its usual level."
+
+
 def test_what_a_person_approved_keeps_its_words(proposed, machine, operator):
     services.approve(order=proposed, at=NOON, by=operator)
     again = services.propose_work_order(
-        machine_id=machine.pk, title="Other words", dedup_key="wear:mill-1", at=LATER, reason="New."
-    )
+        machine_id=machine.pk, title="Other words", dedup_key="wear:mill-1", priority=2,
+        at=NOON + timedelta(days=1), reason="New.",
+    )  # fmt: skip
 
     assert (again.title, again.state) == ("Replace the spindle bearing", "approved")
+    assert again.priority == 2
     assert [e.text for e in selectors.order_events(again)] == ["", "", "New."]
 
 
