@@ -11,6 +11,7 @@ from mlops.services.judging import (
 )
 from mlops.services.scoring import score_machines
 from mlops.services.training import (
+    begin_where_ready,
     cancel_training,
     open_training,
     record_run,
@@ -22,6 +23,7 @@ from mlops.services.watching import look, settle, watch
 __all__ = [
     "NotPossible",
     "NotReady",
+    "begin_where_ready",
     "cancel_training",
     "compare_on_outcomes",
     "consider",

@@ -47,7 +47,7 @@ def score_machines(
     machines = {m.pk: m for m in production_selectors.machines().filter(pk__in=machine_ids)}
     if missing := set(machine_ids) - set(machines):
         raise Machine.DoesNotExist(f"{len(missing)} of these machines do not exist.")
-    latest = selectors.latest_predictions(list(machines))
+    latest = selectors.latest_predictions(list(machines), kind=kind)
     asked: dict[UUID, _Asked] = {}
     model_kind = kinds.of(kind)
     result = []
@@ -89,6 +89,8 @@ def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
 def _predict(
     kind: ModelKind, machine: Machine, served: serving.Served | _Unserved, at: datetime
 ) -> Prediction:
+    if isinstance(served, _Unserved) and served.state == Prediction.State.NOT_ENOUGH_DATA:
+        return kind.without_model(machine, at=at, message=served.message)
     if isinstance(served, _Unserved):
         return kind.unsaid(machine, at=at, state=served.state, message=served.message)
     prediction = kind.predict(served.model, machine, at=at)
@@ -114,4 +116,6 @@ def _says_the_same(known: Prediction, new: Prediction) -> bool:
         and known.version_id == new.version_id
         and known.message == new.message
         and known.usage_at == new.usage_at
+        and known.score == new.score
+        and known.since == new.since
     )
