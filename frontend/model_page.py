@@ -218,7 +218,9 @@ def _version(version: ModelVersion, base: str, champion: ModelVersion | None) ->
 
 
 def _between(metrics: dict[str, float], unit: str) -> str:
-    error = metrics.get("rmse_capped")
+    error, share = metrics.get("rmse_capped"), metrics.get("false_alarm_share")
+    if share is not None:
+        return f"{share:.1%} false alarms"
     if error is None:
         return DASH
     low, high = metrics.get("rmse_capped_low"), metrics.get("rmse_capped_high")
@@ -241,6 +243,8 @@ def _figures(version: ModelVersion) -> tuple[tuple[str, str], ...]:
         found.append(("Knowing only what is usual", f"{figure(by_age)} {units(by_age, unit)}"))
     if (held := metrics.get("loss_held_back")) is not None:
         found.append(("Off by, on the latest cases held back", f"{held:.0%} of its horizon"))
+    if (share := metrics.get("false_alarm_share")) is not None:
+        found[1] = ("Called unusual on usual running it had not seen", f"{share:.1%}")
     if (within := metrics.get("coverage_80")) is not None:
         found.append(("Within its 80 % interval", _percent(within)))
     digest = str(version.trained_on.get("digest", ""))[:12]

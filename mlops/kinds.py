@@ -171,9 +171,7 @@ class ModelKind(ABC):
 
     def without_model(self, machine: Machine, *, at: datetime, message: str) -> Prediction:
         """Return what can be said before there is a model: nothing, unless a kind knows better."""
-        return self.unsaid(
-            machine, at=at, state=Prediction.State.NOT_ENOUGH_DATA, message=message
-        )
+        return self.unsaid(machine, at=at, state=Prediction.State.NOT_ENOUGH_DATA, message=message)
 
     @abstractmethod
     def unsaid(self, machine: Machine, *, at: datetime, state: str, message: str) -> Prediction:

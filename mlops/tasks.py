@@ -39,7 +39,7 @@ def record_run(*, version_id: str, **_kwargs: Any) -> dict[str, Any]:
 
 @factory_task("mlops.score", queue="learn")
 def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[str, Any]:
-    """Predict for some machines, or for all that are in use."""
+    """Predict for some machines, or for all that are in use, and propose the work it calls for."""
     if machine_ids is None:
         in_use = production_selectors.machines().filter(state=Machine.State.ACTIVE)
         ids = list(in_use.values_list("pk", flat=True))
@@ -51,6 +51,7 @@ def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[s
         for kind in kinds.codes()
         for prediction in services.score_machines(machine_ids=ids, at=at, kind=kind)
     ]
+    services.propose(predictions)
     return {"n_machines": len(ids), "n_ok": sum(p.state == "ok" for p in predictions)}
 
 

@@ -56,8 +56,7 @@ def fit(rows: Mapping[str, FloatArray], *, signals: Sequence[str], spacing_ms: i
             mine = Baseline.fit(values, whole.regimes)
             own[key] = (mine.median, mine.spread)
     aligned = [
-        _aligned(whole, *own[key], values) if key in own else values
-        for key, values in rows.items()
+        _aligned(whole, *own[key], values) if key in own else values for key, values in rows.items()
     ]
     found = detectors.fit(np.vstack(aligned), signals=signals, regimes=whole.regimes)
     return Fleet(found, spacing_ms, own)

@@ -253,19 +253,24 @@ class UnusualBehaviour(ModelKind):
         "Prevented" proves neither: its outcome is not known.
         """
         known = {row.case_key for row in version.outcomes.filter(machine=machine)}
-        found = []
+        found, told = [], set()
         for verdict in production_selectors.verdicts(machine_type_id=machine.machine_type_id):
+            told.add(verdict.failure_id)  # what a verdict speaks of is one case, not two
             key = f"order-{verdict.order_id}"
             is_real = verdict.verdict in REAL
             if verdict.machine_id != machine.pk or key in known or not (
                 is_real or verdict.verdict in FALSE
             ):  # fmt: skip
                 continue
-            turned = _turned(version, machine, key, verdict.created_at, verdict.given_at, is_real)
+            turned = _turned(version, machine, key, verdict.found_at, verdict.judged_at, is_real)
             found += [turned] if turned else []
         for failure in production_selectors.failures([machine.pk]):
             key = f"failure-{failure.pk}"
-            if key in known or not version.created_at < failure.failed_at <= at:
+            if (
+                failure.pk in told
+                or key in known
+                or not version.created_at < failure.failed_at <= at
+            ):
                 continue
             turned = _turned(version, machine, key, failure.failed_at, failure.failed_at, True)
             found += [turned] if turned else []

@@ -9,6 +9,7 @@ from mlops.services.judging import (
     promote,
     roll_back,
 )
+from mlops.services.proposing import propose
 from mlops.services.scoring import score_machines
 from mlops.services.training import (
     begin_where_ready,
@@ -31,6 +32,7 @@ __all__ = [
     "look",
     "open_training",
     "promote",
+    "propose",
     "record_run",
     "request_training",
     "roll_back",
