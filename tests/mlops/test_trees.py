@@ -62,7 +62,9 @@ def test_every_target_is_the_mean_of_its_own_boosters(problem):
 
     first = (boosters[0].predict(features) + boosters[2].predict(features)) / 2
     assert onnx.predict_all(features)[:, 0] == pytest.approx(first, abs=1e-4)
-    assert onnx.predict_all(features)[:, 1] == pytest.approx(boosters[1].predict(features), abs=1e-4)
+    assert onnx.predict_all(features)[:, 1] == pytest.approx(
+        boosters[1].predict(features), abs=1e-4
+    )
 
 
 def test_splits_by_category_are_refused(problem):
