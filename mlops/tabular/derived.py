@@ -25,7 +25,9 @@ MAX_PAIRED = 12
 
 def _ratio(first: FloatArray, second: FloatArray) -> FloatArray:
     # Unknown, not infinite, where nothing is to be divided by.
-    return np.divide(first, second, out=np.full(len(first), np.nan), where=second != 0)
+    ratio = np.full(len(first), np.nan)
+    np.divide(first, second, out=ratio, where=second != 0)
+    return ratio
 
 
 KINDS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {

@@ -81,7 +81,8 @@ def kinds_of_groups(outcome: Outcome, place: IntArray, n_groups: int) -> IntArra
     counts = np.zeros((n_groups, len(outcome.classes)), dtype=np.int64)
     np.add.at(counts, (place, outcome.codes), 1)
     frequency = np.sum(counts > 0, axis=0)
-    return np.argmin(np.where(counts > 0, frequency, n_groups + 1), axis=1).astype(np.int64)
+    rarity = np.where(counts > 0, frequency, n_groups + 1)
+    return np.asarray(np.argmin(rarity, axis=1), dtype=np.int64)
 
 
 def by_time(outcome: Outcome, times: FloatArray) -> list[Fold]:

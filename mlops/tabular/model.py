@@ -74,4 +74,4 @@ def called(probability: FloatArray, threshold: float) -> IntArray:
     """Return (n_cases,) the class that is announced: by threshold of two, else the likeliest."""
     if probability.shape[1] == 2:
         return np.asarray(probability[:, 1] >= threshold, dtype=np.int64)
-    return np.argmax(probability, axis=1).astype(np.int64)
+    return np.asarray(np.argmax(probability, axis=1), dtype=np.int64)

@@ -42,6 +42,21 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Held-back cases and what was said of them.
+
+    Attributes:
+        rows: (n_judged,) places of the cases.
+        probability: (n_judged, n_classes).
+        called: (n_judged,) the class announced.
+    """
+
+    rows: IntArray
+    probability: FloatArray
+    called: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """What was learnt, and what is known about it.
 
@@ -50,12 +65,14 @@ class Training:
         metrics: on cases held back, with 90 % intervals; threshold and calibration of each fold
             come from the others.
         by_class: how each class fares on the same cases.
+        judged: those cases one by one.
     """
 
     model: TabularModel | None
     skill: Skill
     metrics: dict[str, float]
     by_class: list[ClassReport]
+    judged: Judged
     parameters: dict[str, str | float | int]
     digest: str
 
@@ -99,6 +116,7 @@ def train(
     model = _final(table, outcome, held_out, threshold, n_threads) if found.is_shown else None
     return Training(
         model, found, metrics, scores.by_class(announced, codes, outcome.classes),
+        Judged(held_out.rows, held_out.probability, announced),
         {
             **{k: v for k, v in boosting.BOOSTING.items() if isinstance(v, str | float | int)},
             "n_rounds": boosting.N_ROUNDS, "n_combinations": held_out.size,
@@ -169,10 +187,11 @@ def _skill(
         again = _cross_fit(table, dealt, places, None, n_threads)
         return float(_gains(again, dealt, places).mean())
 
-    observed = float(gains.mean())
-    if observed <= 0:
-        return skill.judge(gains)  # nothing to be tested: chance does better
-    return skill.judge(gains, p_value=skill.by_refits(observed, repeated, n_groups))
+    by_signs = skill.judge(gains)
+    if not by_signs.is_shown:
+        return by_signs  # the stricter of both counts, so the dear one cannot change this
+    p_value = skill.by_refits(float(gains.mean()), repeated, n_groups)
+    return skill.judge(gains, p_value=p_value)
 
 
 def _thresholds(

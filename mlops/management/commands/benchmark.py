@@ -1,19 +1,22 @@
 """Measure the product's own models on data sets in folders.
 
 python manage.py benchmark maintenance --data ../shared/data/cmapss --json figures.json
+python manage.py benchmark classify --data ../shared/data/ai4i2020
 """
 
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
+from mlops.benchmarks import BadFolder, classify
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
@@ -21,12 +24,19 @@ from mlops.maintenance.run_to_failure import RunToFailure
 
 PUBLISHED_AS = "published (capped RMSE / NASA score; conventions differ, see the module)"
 
+Figures = dict[str, dict[str, float]]
+
+# What measures each kind, and which options it takes beside the folder.
+KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
+    "classify": (classify.run, ("target", "ignored")),
+}
+
 
 class Command(BaseCommand):
     help = "Train and test the product's models on a folder of data, beside published figures."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=["maintenance"])
+        parser.add_argument("kind", choices=["maintenance", *KINDS])
         parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
         parser.add_argument("--json", type=Path, help="also write the figures to this file")
         parser.add_argument(
@@ -34,18 +44,40 @@ class Command(BaseCommand):
             help="horizon of training and capped figures (default: the literature's 125)",
         )  # fmt: skip
 
+        parser.add_argument("--target", help="classify: the column of the outcome")
+        parser.add_argument(
+            "--ignore", dest="ignored", action="append", default=[], metavar="COLUMN",
+            help="classify: a column that must not be an input (may be repeated)",
+        )  # fmt: skip
+
     def handle(self, *args: Any, **options: Any) -> None:
-        cap = _cap(options["cap"])
-        metrics: dict[str, dict[str, float]] = {}
+        if not options["data"].is_dir():
+            raise CommandError(f"{options['data']} is not a folder.")
+        metrics = self._measured(options)
+        if options["json"]:
+            options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
+
+    def _measured(self, options: dict[str, Any]) -> Figures:
+        if options["kind"] not in KINDS:
+            return self._lives(options["data"], _cap(options["cap"]))
+        run, taken = KINDS[options["kind"]]
         try:
-            for data in run_to_failure.read_all(options["data"]):
+            return run(
+                options["data"], say=self.stdout.write, **{name: options[name] for name in taken}
+            )
+        except BadFolder as error:
+            raise CommandError(str(error)) from error
+
+    def _lives(self, folder: Path, cap: float | None) -> Figures:
+        metrics: Figures = {}
+        try:
+            for data in run_to_failure.read_all(folder):
                 metrics[data.name] = self._maintenance(data, cap)
         except run_to_failure.BadFolder as error:
             raise CommandError(str(error)) from error
         except (rul.NotEnoughLives, UnusableLives) as error:
             raise CommandError(f"{data.name}: {error}") from error
-        if options["json"]:
-            options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
+        return metrics
 
     def _maintenance(self, data: RunToFailure, cap: float | None) -> dict[str, float]:
         started = time.monotonic()
