@@ -151,10 +151,10 @@ def _cross_validated(table: Table, outcome: Outcome, seed: int, say: Say) -> _Sa
         seen = training.train(table.take(part.train), outcome.take(part.train))
         said = _said(seen, outcome, table.take(part.test))
         probability[part.test], called[part.test] = said.probability, said.called
-        kept = "" if seen.model else f"; {NO_MODEL}"
+        n_kept = seen.parameters["n_combinations"]
         say(
-            f"  round {seed + 1}, fold {number} of {len(parts)}: {seen.parameters['n_combinations']} combinations "
-            f"kept{kept}"
+            f"  round {seed + 1}, fold {number} of {len(parts)}: {n_kept} combinations kept"
+            f"{'' if seen.model else f'; {NO_MODEL}'}"
         )
     return _Said(probability, called)
 

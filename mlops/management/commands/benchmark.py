@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, classify
+from mlops.benchmarks import BadFolder, classify, vibration
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
@@ -29,6 +29,7 @@ Figures = dict[str, dict[str, float]]
 # What measures each kind, and which options it takes beside the folder.
 KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
     "classify": (classify.run, ("target", "ignored")),
+    "vibration": (vibration.run, ()),
 }
 
 
