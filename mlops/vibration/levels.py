@@ -47,7 +47,8 @@ class Burst:
     @property
     def centred(self) -> FloatArray:
         """The samples without their mean, which is the sensor's and gravity's."""
-        return self.samples_g - self.samples_g.mean()
+        centred: FloatArray = self.samples_g - float(self.samples_g.mean())
+        return centred
 
 
 @dataclass(frozen=True, slots=True)
