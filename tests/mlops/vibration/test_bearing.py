@@ -24,7 +24,7 @@ def test_impacts_name_their_part_in_spite_of_slip(part, slip):
 
     found = diagnose(struck(rate), BEARING_6205, bearing="drive-end bearing")
 
-    assert found.damaged is part
+    assert found.damaged == part
     assert found.lines[0].found_hz[0] == pytest.approx(rate, abs=1.5)
     assert found.sentence.startswith(f"{part.capitalize()} of the drive-end bearing: 3 harmonics")
 
