@@ -55,7 +55,7 @@ def test_a_table_is_judged_on_the_test_file_beside_it(folder, capsys):
 def test_a_table_alone_is_cross_validated(folder, monkeypatch):
     monkeypatch.setattr(classify, "N_REPEATS", 1)
     (folder / "mine_test.csv").unlink()
-    said = []
+    said: list[str] = []
 
     figures = classify.run(folder, say=said.append)["mine"]
 
@@ -116,7 +116,7 @@ def write_experiments(folder, effect):
 def test_experiments_show_skill_where_it_is_there(tmp_path, monkeypatch, effect, has_skill):
     monkeypatch.setattr(skill, "N_REFITS", 19)
     write_experiments(tmp_path, effect)
-    said = []
+    said: list[str] = []
 
     (figures,) = classify.run(tmp_path, say=said.append).values()
 
@@ -130,7 +130,7 @@ def test_few_experiments_are_not_enough(tmp_path):
     write_experiments(tmp_path, 8.0)
     for number in range(4, 14):
         (tmp_path / f"experiment_{number:02d}.csv").unlink()
-    said = []
+    said: list[str] = []
 
     (figures,) = classify.run(tmp_path, say=said.append).values()
 

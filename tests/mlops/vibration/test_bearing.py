@@ -26,7 +26,9 @@ def test_impacts_name_their_part_in_spite_of_slip(part, slip):
 
     assert found.damaged is part
     assert found.lines[0].found_hz[0] == pytest.approx(rate, abs=1.5)
-    assert found.sentence.startswith(f"{part.capitalize()} of the drive-end bearing: 3 harmonics")
+    assert found.sentence.startswith(
+        f"{part.value.capitalize()} of the drive-end bearing: 3 harmonics"
+    )
 
 
 def test_noise_alone_has_no_lines():
