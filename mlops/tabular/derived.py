@@ -19,7 +19,7 @@ from mlops.regimes import IntArray
 from mlops.tabular.table import LARGEST, MIN_CASES_OF_A_LEVEL, Table
 
 # Pairs are proposed among this many columns, those that matter most by themselves: 12 columns
-# make 66 pairs and 264 proposals, and every further column adds more than the last.
+# make 66 pairs and 198 proposals, and every further column adds more than the last.
 MAX_PAIRED = 12
 
 

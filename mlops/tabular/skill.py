@@ -20,7 +20,7 @@ SIGNIFICANT = 0.05
 N_FLIPS = 4_999
 N_DRAWS = 1_000
 # With labels dealt anew among few groups the whole training is repeated; with many the signs of
-# the gains are flipped instead, which costs nothing and agrees closely.
+# the gains are flipped instead, which costs nothing.
 MAX_GROUPS_TO_REFIT = 60
 N_REFITS = 99
 # Once so many shuffled labels did as well, it is settled that there is no evidence (Besag and

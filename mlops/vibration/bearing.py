@@ -18,8 +18,8 @@ N_HARMONICS: Final = 3
 SLIP: Final = 0.03
 # The surroundings of a line reach this share of its fundamental to both sides.
 SURROUNDINGS: Final = 0.3
-# A line stands out from this height over the median of its surroundings. Averaged noise has
-# one bin in a million there; half of the surroundings' bins are searched at most.
+# A line stands out from this height over the median of its surroundings. With two of three
+# harmonics asked for, none of 900 made-up bursts of noise (2, 4 and 10 s) named a part.
 STANDS_OUT_DB: Final = 9.0
 MIN_HARMONICS: Final = 2
 # A band must hold this many of the highest defect frequency.

@@ -20,13 +20,14 @@ def test_a_6205_at_1797_rpm():
 @pytest.mark.parametrize("part", [Part.OUTER_RACE, Part.INNER_RACE, Part.ROLLING_ELEMENT])
 @pytest.mark.parametrize("slip", [-0.02, 0.0, 0.02])
 def test_impacts_name_their_part_in_spite_of_slip(part, slip):
+    name = part.value.capitalize()
     rate = BEARING_6205.frequencies_hz(1_797)[part] * (1 + slip)
 
     found = diagnose(struck(rate), BEARING_6205, bearing="drive-end bearing")
 
     assert found.damaged == part
     assert found.lines[0].found_hz[0] == pytest.approx(rate, abs=1.5)
-    assert found.sentence.startswith(f"{part.capitalize()} of the drive-end bearing: 3 harmonics")
+    assert found.sentence.startswith(f"{name} of the drive-end bearing: 3 harmonics")
 
 
 def test_noise_alone_has_no_lines():
