@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mlops import datasets
-from mlops.anomaly.episodes import episodes
+from mlops.anomaly.detector import Scores
+from mlops.anomaly.episodes import Episode, episodes, strongest
 from mlops.anomaly.findings import findings
-from mlops.anomaly.health import OUTLIER, Baseline, Deviation, health
+from mlops.anomaly.health import OUTLIER, Baseline, Deviation, Health, health
 from mlops.anomaly.health import NotEnoughHistory as TooFewRows
 from mlops.anomaly.words import Finding, sentence
 from mlops.artifacts import Bundle
@@ -203,6 +204,8 @@ class UnusualBehaviour(ModelKind):
                 )
             ]  # fmt: skip
         now = health(model.detector.baseline, values[-RECENT_ROWS:])
+        if open_ is None:
+            told = _outliers(model.detector.signals, now, model.detector.baseline, machine)
         return Prediction(
             kind=self.code, machine=machine, made_at=at, level=self.level,
             state=Prediction.State.OK, score=float(scores.score[-RECENT_ROWS // 2 :].max()),
@@ -228,12 +231,7 @@ class UnusualBehaviour(ModelKind):
             words = "Not enough data: the first hour of running tells what is usual."
             return self.unsaid(machine, at=at, state=state, message=words)
         now = health(baseline, rows.values[-RECENT_ROWS:])
-        names = datasets.names_of(machine)
-        told = [
-            (signals[d.signal], _deviation(signals[d.signal], d, baseline, names), abs(d.z))
-            for d in now.deviations[:3]
-            if abs(d.z) > OUTLIER
-        ]
+        told = _outliers(signals, now, baseline, machine)
         return Prediction(
             kind=self.code, machine=machine, made_at=at, level=self.level,
             state=Prediction.State.OK, health=now.index, message=message[:500],
@@ -308,10 +306,22 @@ def _latest(machine: Machine, signals: Sequence[str], spacing_ms: int, at: datet
     return rows.where(np.arange(max(0, len(rows) - SCORED_ROWS), len(rows)))
 
 
-def _strongest_keys(model: Fleet, scores: Any, episode: Any) -> list[str]:
-    from mlops.anomaly.episodes import strongest
-
+def _strongest_keys(model: Fleet, scores: Scores, episode: Episode) -> list[str]:
     return [model.detector.signals[i] for i in strongest(scores.contributions, episode)]
+
+
+def _outliers(
+    signals: Sequence[str], now: Health, baseline: Baseline, machine: Machine
+) -> list[tuple[str, Finding, float]]:
+    """Return the three signals that lie farthest out by themselves."""
+    far = [d for d in now.deviations[:3] if abs(d.z) > OUTLIER]
+    if not far:
+        return []
+    names = datasets.names_of(machine)
+    return [
+        (signals[d.signal], _deviation(signals[d.signal], d, baseline, names), abs(d.z))
+        for d in far
+    ]
 
 
 def _deviation(
