@@ -188,7 +188,7 @@ def _fleet(kind: Any) -> list[UUID]:
     import numpy as np
 
     from production.models import Line, Machine
-    from telemetry.models import Device, Keyset, ReadingHot, Signal, SignalKey
+    from telemetry.models import Device, Keyset, Latest, ReadingHot, Signal, SignalKey
     from tests.mlops import plant
     from tests.mlops.wear import SIGNALS, worn_values
 
@@ -205,6 +205,7 @@ def _fleet(kind: Any) -> list[UUID]:
         for d in devices
         for k in keys
     )
+    Latest.objects.bulk_create(Latest(device_id=d.pk, received_at=plant.START) for d in devices)
     chance = random.Random(4)
     for seed, device in enumerate(devices):
         values = worn_values(N_STEPS + chance.randrange(1, 60), seed)[:N_STEPS]
