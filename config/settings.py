@@ -128,7 +128,11 @@ CACHES = {
         "LOCATION": VALKEY_URL,
         "KEY_FUNCTION": "django_tenants.cache.make_key",
         "REVERSE_KEY_FUNCTION": "django_tenants.cache.reverse_key",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+        "OPTIONS": {
+            "socket_connect_timeout": 1,
+            "socket_timeout": 2,
+            "serializer": "config.cache.JsonSerializer",
+        },
     }
 }
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
+from django.db.models import Prefetch, prefetch_related_objects
 
 from mlops import history
 from mlops.history import Recording, Span
@@ -16,7 +17,7 @@ from mlops.maintenance.reasons import SignalName
 from production import selectors as production_selectors
 from production.models import Failure, Machine, MachineType
 from telemetry import selectors as telemetry_selectors
-from telemetry.models import Signal, SignalKey
+from telemetry.models import Device, Signal, SignalKey
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What counts or says, rather than measures: it follows from how much a machine did, not from
@@ -25,6 +26,37 @@ NOT_MEASURED = frozenset(
     {Signal.Role.STATE, Signal.Role.COUNT, Signal.Role.ENERGY, Signal.Role.LIFE, Signal.Role.FAULT}
 )
 HOURS = "h"
+
+
+def look_up(machines: Sequence[Machine]) -> None:
+    """Fetch failures, devices and signals of many machines at once: three queries, and none for
+    each machine when it is then asked for here. They hold as long as these objects do."""
+    prefetch_related_objects(
+        machines,
+        Prefetch("failures", production_selectors.failures()),
+        Prefetch("devices", telemetry_selectors.devices(include_retired=True)),
+        Prefetch("devices__signals", Signal.objects.select_related("key").order_by("pk")),
+    )
+
+
+def _is_looked_up(machine: Machine) -> bool:
+    return "devices" in getattr(machine, "_prefetched_objects_cache", ())
+
+
+def failures_of(machine: Machine) -> list[Failure]:
+    """Return the failures of a machine that stand, oldest first."""
+    if _is_looked_up(machine):
+        return list(machine.failures.all())
+    return list(production_selectors.failures([machine.pk]))
+
+
+def devices_of(machine: Machine) -> list[tuple[Device, list[Signal]]]:
+    """Return the devices of a machine by name, retired ones too, each with its signals."""
+    if _is_looked_up(machine):
+        return [(device, list(device.signals.all())) for device in machine.devices.all()]
+    devices = list(telemetry_selectors.devices_of([machine.pk]))
+    signals = list(telemetry_selectors.signals_of([device.pk for device in devices]))
+    return [(one, [s for s in signals if s.device_id == one.pk]) for one in devices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +200,7 @@ def spans_of(machine: Machine, *, at: datetime) -> list[Span]:
     wanted = {"", component} if component else None
     failures = [
         (f.failed_at, f.restored_at if f.restored_at and f.restored_at <= at else None)
-        for f in production_selectors.failures([machine.pk])
+        for f in failures_of(machine)
         if f.failed_at <= at and (wanted is None or f.component in wanted)
     ]
     return history.spans(commissioned_at=machine.commissioned_at, failures=failures)
@@ -177,8 +209,7 @@ def spans_of(machine: Machine, *, at: datetime) -> list[Span]:
 def recording_of(machine: Machine, *, meter_key: str, start: datetime, end: datetime) -> Recording:
     """Read everything the devices of a machine reported in [start, end)."""
     parts = []
-    for device in telemetry_selectors.devices_of([machine.pk]):
-        signals = list(telemetry_selectors.signals_of([device.pk]))
+    for device, signals in devices_of(machine):
         part = _read(device.pk, signals, meter_key, start, end)
         if len(part.times):
             parts.append(part)
@@ -244,8 +275,8 @@ def _united(parts: list[Recording]) -> Recording:
 
 def names_of(machine: Machine) -> dict[str, SignalName]:
     """Return what people call the signals of a machine."""
-    ids = [device.pk for device in telemetry_selectors.devices_of([machine.pk])]
     return {
         signal.key.key: SignalName(signal.label or signal.key.key, signal.unit)
-        for signal in telemetry_selectors.signals_of(ids)
+        for _device, signals in sorted(devices_of(machine), key=lambda pair: pair[0].pk)
+        for signal in signals
     }

@@ -1,20 +1,25 @@
 """Asking models about machines: the one in service, and beside it those that are being tried."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
 import structlog
 
-from mlops import artifacts, kinds, selectors, serving
+from mlops import artifacts, datasets, kinds, selectors, serving
 from mlops.kinds import ModelKind
 from mlops.models import Kind, Prediction
 from production import selectors as production_selectors
 from production.models import Machine, MachineType
+from telemetry import selectors as telemetry_selectors
 from tenants import storage
 
 log = structlog.get_logger()
+
+# What was received before this, seen from a prediction, was visible to it.
+COMMITTED_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,9 @@ def score_machines(
 ) -> list[Prediction]:
     """Predict for machines, or write down why that cannot be done.
 
-    A machine that did nothing since its last prediction keeps that one. Versions on trial and
-    standing by are asked too; what they say is kept for comparison and shown to nobody.
+    A machine that did nothing since its last prediction keeps that one, and where its devices
+    have sent nothing since, its readings are not even read. Versions on trial and standing by
+    are asked too; what they say is kept for comparison and shown to nobody.
 
     Raises:
         Machine.DoesNotExist: one of them is not in this factory.
@@ -47,7 +53,9 @@ def score_machines(
     machines = {m.pk: m for m in production_selectors.machines().filter(pk__in=machine_ids)}
     if missing := set(machine_ids) - set(machines):
         raise Machine.DoesNotExist(f"{len(missing)} of these machines do not exist.")
+    datasets.look_up(list(machines.values()))
     latest = selectors.latest_predictions(list(machines), kind=kind)
+    silent = _silent(machines.values(), latest)
     asked: dict[UUID, _Asked] = {}
     model_kind = kinds.of(kind)
     result = []
@@ -55,8 +63,11 @@ def score_machines(
         type_id = machine.machine_type_id
         if type_id not in asked:
             asked[type_id] = _asked(model_kind, machine.machine_type)
-        prediction = _predict(model_kind, machine, asked[type_id].served, at)
         known = latest.get(machine.pk)
+        if known is not None and machine.pk in silent and _is_of(known, asked[type_id].served):
+            result.append(known)
+            continue
+        prediction = _predict(model_kind, machine, asked[type_id].served, at)
         if known is not None and _says_the_same(known, prediction):
             result.append(known)
             continue
@@ -64,6 +75,36 @@ def score_machines(
         result.append(prediction)
         _predict_beside(model_kind, machine, asked[type_id].beside, at)
     return result
+
+
+def _silent(machines: Collection[Machine], latest: Mapping[UUID, Prediction]) -> set[UUID]:
+    """Return the machines of which nothing new can be known since their last prediction.
+
+    A machine with a device that has never sent by itself is not among them: its readings came in
+    some other way.
+    """
+    devices = {m.pk: [device.pk for device, _ in datasets.devices_of(m)] for m in machines}
+    received = telemetry_selectors.last_received(chain.from_iterable(devices.values()))
+    found = set()
+    for machine in machines:
+        known = latest.get(machine.pk)
+        if known is None or not devices[machine.pk]:
+            continue
+        since = known.made_at - COMMITTED_WITHIN
+        happened: list[datetime | None] = [received.get(pk) for pk in devices[machine.pk]]
+        for failure in datasets.failures_of(machine):
+            times = (failure.recorded_at, failure.failed_at, failure.restored_at)
+            happened += [time for time in times if time is not None]
+        if all(time is not None and time < since for time in happened):
+            found.add(machine.pk)
+    return found
+
+
+def _is_of(known: Prediction, served: serving.Served | _Unserved) -> bool:
+    """Tell whether a prediction is of the version that serves, under the same note."""
+    if isinstance(served, _Unserved) or known.version_id != served.version.pk:
+        return False
+    return known.state == Prediction.State.NOT_ENOUGH_DATA or known.message == served.note[:500]
 
 
 def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:

@@ -30,7 +30,7 @@ from telemetry.selectors.history import (
     revisions,
     series,
 )
-from telemetry.selectors.latest import LatestReading, latest_values
+from telemetry.selectors.latest import LatestReading, last_received, latest_values
 from telemetry.selectors.lines import DRAWN_KINDS, Line, lines, signals
 from telemetry.selectors.quality import DeviceQuality, SignalQuality, device_quality
 from telemetry.selectors.refusals import refusal_counts, refused_readings, refused_requests_of
@@ -75,6 +75,7 @@ __all__ = [
     "health",
     "hours_heard",
     "hours_of",
+    "last_received",
     "latest_values",
     "lines",
     "n_by_state",

@@ -33,11 +33,15 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Some keys of a device: `places` has, for each keyset that holds any of them, where."""
+    """Some keys of a device: `places` has, for each keyset that holds any of them, where.
+
+    `kinds` has the kind of each key that is known at all.
+    """
 
     device_id: int
     keys: tuple[str, ...]
     places: dict[int, list[int | None]]
+    kinds: dict[str, str]
 
     def pick(self, keyset_id: int, times: Int64s, payload: bytes | Floats) -> Cells:
         """Put the columns of one keyset where the keys asked for have them."""
@@ -63,16 +67,19 @@ def asked(*, device_id: int, keys: Sequence[str], kinds: Sequence[str]) -> Asked
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT s.id, k.key, array_position(s.key_ids, k.id)
-            FROM telemetry_signalkey k JOIN telemetry_keyset s ON s.key_ids @> ARRAY[k.id]
+            SELECT s.id, k.key, k.kind, array_position(s.key_ids, k.id)
+            FROM telemetry_signalkey k LEFT JOIN telemetry_keyset s ON s.key_ids @> ARRAY[k.id]
             WHERE k.key = ANY(%s) AND k.kind = ANY(%s)
             """,
             [list(keys), list(kinds)],
         )
         places: dict[int, list[int | None]] = {}
-        for keyset_id, key, position in cursor.fetchall():
-            places.setdefault(keyset_id, [None] * len(keys))[keys.index(key)] = position
-    return Asked(device_id, tuple(keys), places)
+        known: dict[str, str] = {}
+        for keyset_id, key, kind, position in cursor.fetchall():
+            known[key] = kind
+            if keyset_id is not None:
+                places.setdefault(keyset_id, [None] * len(keys))[keys.index(key)] = position
+    return Asked(device_id, tuple(keys), places, known)
 
 
 def cells(of: Asked, span: Span) -> Cells:

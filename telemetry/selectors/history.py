@@ -96,11 +96,10 @@ def raw(*, device_id: int, keys: Sequence[str], start: datetime, end: datetime) 
     """
     of = cells.asked(device_id=device_id, keys=keys, kinds=("n", "b", "s"))
     found = cells.cells(of, (to_us(start), to_us(end)))
-    kinds = dict(SignalKey.objects.filter(key__in=keys).values_list("key", "kind"))
     return RawResult(
         times=found.times // 1000,
         columns={key: found.values[:, i] for i, key in enumerate(keys)},
-        kinds={key: kinds.get(key, "n") for key in keys},
+        kinds={key: of.kinds.get(key, "n") for key in keys},
     )
 
 

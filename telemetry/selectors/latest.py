@@ -37,6 +37,12 @@ def latest_values(device_ids: Iterable[int]) -> dict[int, LatestReading]:
     return {row.device_id: _latest(row, keysets, words) for row in rows}
 
 
+def last_received(device_ids: Iterable[int]) -> dict[int, datetime]:
+    """Return when each device that has ever sent something last did. One query."""
+    rows = Latest.objects.filter(device_id__in=list(device_ids))
+    return dict(rows.values_list("device_id", "received_at"))
+
+
 def _latest(
     row: Latest, keysets: Mapping[int, list[SignalKey]], words: Mapping[int, str]
 ) -> LatestReading:

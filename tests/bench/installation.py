@@ -34,8 +34,7 @@ def installation(
     if var is None:
         var = Path(os.environ.get("TAKT_VAR") or ROOT / "var").resolve() / f"installation-{name}"
     shutil.rmtree(var, ignore_errors=True)
-    # Not what replaces the parts of another installation, such as that of a test run.
-    own = {k: v for k, v in os.environ.items() if k not in _ADDRESSES}
+    own = own_environment()
     wanted = ["postgres", "valkey", *services]
     stack = Stack(var=var, services=wanted, log=lambda _line: None, environ=own)
     try:
@@ -48,6 +47,12 @@ def installation(
     finally:
         stack.stop()
         shutil.rmtree(var, ignore_errors=True)
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without what replaces the parts of another installation, such as
+    that of a test run."""
+    return {k: v for k, v in os.environ.items() if k not in _ADDRESSES}
 
 
 def free_port() -> int:
