@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from typing import Any
@@ -57,9 +58,10 @@ def record(run: Run) -> str:
         raise RegistryUnavailable("MLFLOW_DATABASE_URL is not set.")
     client, exceptions = _client()
     try:
-        experiment = _experiment(client, names.mlflow_experiment(run.kind))
-        run_id = _run(client, experiment, run)
-        _register(client, run_id, run)
+        with _alone(settings.MLFLOW_DATABASE_URL, run):
+            experiment = _experiment(client, names.mlflow_experiment(run.kind))
+            run_id = _run(client, experiment, run)
+            _register(client, run_id, run)
     except exceptions as error:
         raise RegistryUnavailable(f"MLflow did not record the run: {type(error).__name__}.") from (
             error
@@ -102,6 +104,23 @@ def _opened(address: str, make: Any) -> Any:
             client = make(tracking_uri=address, registry_uri=address)
             client.search_experiments(max_results=1)
             return client
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(address: str, run: Run) -> Iterator[None]:
+    """Let nobody else write the same run meanwhile: a training and the clock may both try."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(address, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET lock_timeout = '120s'"))
+            # 60 bits of the digest: a chance meeting of two runs only makes one of them wait.
+            lock = int(run.digest[:15], 16)
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": lock})
+            yield
     finally:
         engine.dispose()
 

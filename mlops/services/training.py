@@ -131,6 +131,7 @@ def train(
         )
         report(0.92, "Storing the model")
         version = _store(model_kind, machine_type, snapshot, trained, job_id, started, reason)
+    _remove_leftovers(version)
     report(0.95, "Comparing it with the one in service")
     judging.judge(version=version, at=timezone.now())
     report(0.97, "Recording the run")
@@ -156,9 +157,7 @@ def _store(
     identity = Identity(current_schema(), kind.code, str(machine_type.pk), number)
     blob = artifacts.seal(kind.pack(trained.model), identity=identity, key=settings.ARTIFACT_KEY)
     digest = artifacts.digest(blob)
-    key = names.object_key(
-        "models", kind.code, str(machine_type.pk), f"{number}-{digest[:12]}.takt"
-    )
+    key = f"{_place(kind.code, machine_type.pk, number)}{digest[:12]}.takt"
     storage.put_bytes(key=key, content=blob)
     took_s = round((timezone.now() - at).total_seconds(), 1)
     with transaction.atomic():
@@ -189,6 +188,27 @@ def _store(
     serving.keep(version, blob)
     log.info("mlops.model.stored", version_id=str(version.pk), took_s=took_s)
     return version
+
+
+def _place(kind: str, machine_type_id: UUID, number: int) -> str:
+    """Return what the key of a version's artifact begins with."""
+    return names.object_key("models", kind, str(machine_type_id), f"{number}-")
+
+
+def _remove_leftovers(version: ModelVersion) -> None:
+    """Remove what an attempt stored under the version's number before it was cut off.
+
+    Only one version bears the number, and its row names the artifact that stays. Where the store
+    is away they stay too: nothing refers to them.
+    """
+    place = _place(version.kind, version.machine_type_id, version.version)
+    try:
+        for found in storage.objects(prefix=place):
+            if found.key != version.artifact_key:
+                storage.delete(key=found.key)
+                log.info("mlops.model.leftover_removed", version_id=str(version.pk))
+    except storage.StorageUnavailable as error:
+        log.warning("mlops.model.leftovers_kept", reason=str(error))
 
 
 def _cases(snapshot: Snapshot, trained: Trained) -> list[list[Any]]:

@@ -1,5 +1,7 @@
 """A fleet trained once, and a shelf in place of S3."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mlops import registry, serving
@@ -28,6 +30,16 @@ def shelf(monkeypatch, settings, tmp_path):
         storage, "put_bytes", lambda *, key, content: objects.update({key: content})
     )
     monkeypatch.setattr(storage, "get_bytes", get)
+    monkeypatch.setattr(
+        storage,
+        "objects",
+        lambda *, prefix: [
+            storage.StoredObject(key, len(content), datetime.now(UTC))
+            for key, content in sorted(objects.items())
+            if key.startswith(prefix)
+        ],
+    )
+    monkeypatch.setattr(storage, "delete", lambda *, key: objects.pop(key, None))
     settings.VAR_DIR = tmp_path
     serving.forget()
     yield objects

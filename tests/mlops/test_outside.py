@@ -1,9 +1,11 @@
 """The gateway to MLflow against its own store."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from django.db import connection as db_connection
 
 from mlops import registry
 from tenants.context import NoFactory, factory_context
@@ -59,6 +61,26 @@ def test_a_run_is_recorded_once_under_the_factory_s_name(book, acme, globex):
         assert champion.run_id == newest
         experiment = client().get_experiment_by_name(f"{schema}/remaining_life")
         assert client().get_run(newest).info.experiment_id == experiment.experiment_id
+
+
+def test_a_run_that_two_record_at_once_is_recorded_once(book, acme):
+    run = replace(RUN, version=7, digest="7" * 64)
+    with factory_context(acme):
+        registry.record(RUN)  # the experiment and the name are there
+
+    def record(_n):
+        try:
+            with factory_context(acme):
+                return registry.record(run)
+        finally:
+            db_connection.close()
+
+    with ThreadPoolExecutor(4) as several:
+        found = set(several.map(record, range(4)))
+
+    assert len(found) == 1
+    versions = client().search_model_versions("name = 'acme.remaining_life'")
+    assert [v.run_id for v in versions if v.run_id in found] == list(found)
 
 
 def test_the_schema_that_the_address_names_is_made(book, in_acme, settings):

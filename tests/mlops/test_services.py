@@ -137,6 +137,20 @@ def test_a_store_that_is_away_during_training_changes_nothing(mills, monkeypatch
     assert not ModelVersion.objects.exists()
 
 
+def test_what_an_attempt_stored_before_it_was_killed_is_removed(mills, shelf):
+    """It may have been trained on other data than the attempt that ends."""
+    kind, _machines = mills
+    train(kind)
+    (version,) = ModelVersion.objects.all()
+    left = version.artifact_key.replace("/1-", "/1-of-before-")
+    other = version.artifact_key.replace("/1-", "/11-")
+    shelf |= {left: b"", other: b""}
+
+    train(kind, version.job_id)
+
+    assert set(shelf) == {version.artifact_key, other}
+
+
 def test_a_store_that_is_away_does_not_stop_scoring(mills, monkeypatch):
     kind, machines = mills
     train(kind)
