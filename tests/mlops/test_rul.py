@@ -158,9 +158,7 @@ def test_chances_grow_with_time_and_end_where_nothing_can_be_told(training):
 
 
 def test_chances_are_calibrated_on_lives_never_seen(training):
-    """Of moments that were given a chance of about a half, about half fail in time."""
-    from tests.mlops.wear import worn_life
-
+    """Moments given a high chance mostly fail in time, those given a low one rarely."""
     onnx, told, came = trees.OnnxModel(training.model.serialised), [], []
     for seed in range(900, 930):
         life = worn_life("new", length=70, seed=seed)
@@ -171,8 +169,8 @@ def test_chances_are_calibrated_on_lives_never_seen(training):
             if chance is not None:
                 told.append(chance)
                 came.append(left - 1 < 10)
-    told, came = np.array(told), np.array(came)
+    chances, failed = np.array(told), np.array(came)
 
-    assert abs(told.mean() - came.mean()) < 0.1
-    assert came[told > 0.8].mean() > 0.8
-    assert came[told < 0.2].mean() < 0.2
+    assert abs(chances.mean() - failed.mean()) < 0.1
+    assert failed[chances > 0.8].mean() > 0.8
+    assert failed[chances < 0.2].mean() < 0.2
