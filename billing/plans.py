@@ -57,6 +57,7 @@ class Plan:
     max_people: int | None
     history_days: int | None
     archive_days: int | None  # after so many days readings lie in the archive; None = never
+    trainings_per_month: int | None  # None = as many as wanted
     trial_days: int
     summary: str
     features: tuple[str, ...]
@@ -80,6 +81,7 @@ START = Plan(
     max_people=3,
     history_days=7,
     archive_days=None,
+    trainings_per_month=20,
     trial_days=0,
     summary="For two machines, as long as you like.",
     features=("2 machines, 3 people", "7 days of history", "Live view, stops, OEE, alarms"),
@@ -94,6 +96,7 @@ WORKSHOP = Plan(
     max_people=None,
     history_days=None,
     archive_days=400,
+    trainings_per_month=500,
     trial_days=0,  # offered once a subscription can start with a trial
     summary="A month without readings costs nothing.",
     features=(
@@ -113,6 +116,7 @@ PLANT = Plan(
     max_people=None,
     history_days=None,
     archive_days=400,
+    trainings_per_month=None,
     trial_days=0,  # offered once a subscription can start with a trial
     summary="For several sites and your own sign-in.",
     features=(

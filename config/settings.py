@@ -287,6 +287,7 @@ SPECTACULAR_SETTINGS = {
             ("not_found", "Nothing found"),
         ],
         "MaintenancePlanKindEnum": "production.models.MaintenancePlan.Kind",
+        "ModelKindEnum": "mlops.models.Kind",
         "PredictionStateEnum": "mlops.models.Prediction.State",
         "DeviceStateEnum": "telemetry.selectors.fleet.DeviceState",
         "OperatingStateEnum": [

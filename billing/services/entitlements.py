@@ -11,6 +11,10 @@ def write_limits(*, factory: Factory, plan: Plan) -> None:
     limits.max_machines = plan.max_machines
     limits.history_days = plan.history_days
     limits.archive_days = plan.archive_days
+    limits.trainings_per_month = plan.trainings_per_month
     limits.save(
-        update_fields=["plan", "max_machines", "history_days", "archive_days", "changed_at"]
-    )
+        update_fields=[
+            "plan", "max_machines", "history_days", "archive_days", "trainings_per_month",
+            "changed_at",
+        ]
+    )  # fmt: skip

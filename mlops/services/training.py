@@ -1,7 +1,7 @@
 """Training: asked for, done once, stored, judged, written into MLflow's book."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from production import selectors as production_selectors
 from production.models import MachineType
 from tenants import audit, jobs, names, storage
 from tenants.context import current_factory, current_schema
-from tenants.models import Job, User
+from tenants.models import FactoryLimits, Job, User
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ def request_training(
 
     Raises:
         MachineType.DoesNotExist: not in this factory.
-        NotReady: the history does not support one; says what is missing.
+        NotReady: the history does not support one, or the plan has no more this month.
     """
     machine_type = MachineType.objects.get(pk=machine_type_id)
     readiness = kinds.of(kind).readiness(machine_type)
@@ -46,6 +46,7 @@ def request_training(
         raise NotReady(readiness.message)
     factory = current_factory()
     with transaction.atomic():
+        _check_plan(_key(kind, machine_type.pk))
         job = jobs.enqueue(
             task="mlops.train",
             kwargs={"machine_type_id": str(machine_type.pk), "kind": str(kind), "reason": reason},
@@ -58,6 +59,23 @@ def request_training(
     return job
 
 
+def _check_plan(key: str) -> None:
+    """Refuse a training beyond the plan's number a month; the factory's row of limits is locked,
+    so that requests at once cannot pass it. What was refused or cancelled does not count."""
+    factory = current_factory()
+    limits = FactoryLimits.objects.select_for_update().get(factory=factory)
+    most = limits.trainings_per_month
+    if most is None or jobs.open_job(factory=factory, key=key) is not None:
+        return
+    month = timezone.now().astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    asked = Job.objects.filter(factory=factory, task="mlops.train", created_at__gte=month)
+    if asked.exclude(state=Job.State.FAILED).count() >= most:
+        raise NotReady(
+            f"Your plan covers {most} trainings a month, and this month's are used. The next are "
+            "possible from the first of the next month; a larger plan makes room at once."
+        )
+
+
 def begin_where_ready() -> int:
     """Ask for a first model of each kind and type whose history allows it; return how many."""
     n_asked = 0
@@ -66,10 +84,14 @@ def begin_where_ready() -> int:
             known = ModelVersion.objects.filter(kind=code, machine_type=machine_type)
             if known.exists() or not kinds.of(code).readiness(machine_type).is_ready:
                 continue
-            request_training(
-                machine_type_id=machine_type.pk, by=None, kind=code,
-                reason="The first: there is enough history now.",
-            )  # fmt: skip
+            try:
+                request_training(
+                    machine_type_id=machine_type.pk, by=None, kind=code,
+                    reason="The first: there is enough history now.",
+                )  # fmt: skip
+            except NotReady as refusal:
+                log.info("mlops.training.not_begun", reason=str(refusal))
+                continue
             n_asked += 1
     return n_asked
 

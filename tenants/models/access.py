@@ -70,6 +70,8 @@ class FactoryLimits(models.Model):
     history_days = models.IntegerField(null=True, blank=True, default=7)
     # After so many days readings lie in the archive, a little slower to read; none: never.
     archive_days = models.IntegerField(null=True, blank=True, default=None)
+    # Models trained in a calendar month (UTC); none: as many as wanted.
+    trainings_per_month = models.IntegerField(null=True, blank=True, default=20, db_default=20)
     readings_per_s = models.IntegerField(default=5_000)
     distinct_keys_per_device = models.IntegerField(default=500)
     read_only = models.BooleanField(default=False)

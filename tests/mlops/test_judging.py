@@ -10,7 +10,7 @@ from mlops.models import Finding, ModelVersion, Outcome, Prediction, VersionEven
 from production import services as production_services
 from telemetry.models import Keyset, ReadingHot, SignalKey
 from tenants import jobs
-from tenants.models import Job, User
+from tenants.models import FactoryLimits, Job, User
 from tests.mlops import plant
 from tests.mlops.wear import SIGNALS, worn_values
 
@@ -261,3 +261,19 @@ def test_a_training_can_be_cancelled_while_it_waits_and_while_it_runs(mills):
     with pytest.raises(jobs.JobCancelled):
         jobs.call("mlops.train", factory=job.factory, job=jobs.JobHandle(str(job.pk)), **job.kwargs)
     assert not ModelVersion.objects.exists()
+
+
+def test_the_plan_s_number_of_trainings_a_month_is_exact(mills):
+    kind, _machines = mills
+    limits = FactoryLimits.objects.get(factory__schema_name="acme")
+    limits.trainings_per_month = 1
+    limits.save()
+    first = services.request_training(machine_type_id=kind.pk, by=None)
+    assert services.request_training(machine_type_id=kind.pk, by=None).pk == first.pk
+    Job.objects.filter(pk=first.pk).update(state=Job.State.DONE)
+
+    with pytest.raises(services.NotReady, match="Your plan covers 1 trainings a month"):
+        services.request_training(machine_type_id=kind.pk, by=None)
+
+    Job.objects.filter(pk=first.pk).update(state=Job.State.FAILED)  # refused: it does not count
+    assert services.request_training(machine_type_id=kind.pk, by=None).pk != first.pk
