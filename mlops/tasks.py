@@ -101,3 +101,19 @@ def _record_one(factory: Factory) -> None:
 def record_pending(**_kwargs: Any) -> None:
     """Try again to record what MLflow missed, however long it was away."""
     for_each_factory(_record_one)
+
+
+@factory_task("mlops.judge_bursts", queue="learn")
+def judge_bursts(*, place_id: str, **_kwargs: Any) -> dict[str, int]:
+    """Judge the newest bursts anew by what is now known of their place."""
+    return {"n_judged": services.judge_newest(place_id=UUID(place_id))}
+
+
+def _thin_one(_factory: Factory) -> None:
+    services.thin_bursts()
+
+
+@public_task("mlops.thin_bursts", queue="default")
+def thin_bursts(**_kwargs: Any) -> None:
+    """Have every factory keep only the figures of its older bursts."""
+    for_each_factory(_thin_one)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mlops.api import views
+from mlops.api import vibration, views
 
 app_name = "mlops-api"
 urlpatterns = [
@@ -9,6 +9,16 @@ urlpatterns = [
         "machines/<uuid:machine_id>/predictions",
         views.MachinePredictions.as_view(),
         name="machine-predictions",
+    ),
+    path(
+        "machines/<uuid:machine_id>/vibration",
+        vibration.Bursts.as_view(),
+        name="machine-vibration",
+    ),
+    path(
+        "machines/<uuid:machine_id>/vibration/<uuid:burst_id>",
+        vibration.BurstDetail.as_view(),
+        name="machine-vibration-burst",
     ),
     path("models", views.Models.as_view(), name="models"),
     path("models/findings", views.Findings.as_view(), name="findings"),

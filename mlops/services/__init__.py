@@ -1,4 +1,5 @@
-"""What can happen to models: they are trained, judged, put into service, asked and watched."""
+"""What can happen to models: they are trained, judged, put into service, asked and watched;
+bursts of vibration are kept and judged."""
 
 from mlops.kinds import NotReady
 from mlops.services.judging import (
@@ -19,16 +20,31 @@ from mlops.services.training import (
     request_training,
     train,
 )
+from mlops.services.vibration import (
+    BurstReceipt,
+    PlaceFields,
+    PlaceRefused,
+    RefusedBurst,
+    judge_newest,
+    save_place,
+    store_bursts,
+    thin_bursts,
+)
 from mlops.services.watching import look, settle, watch
 
 __all__ = [
+    "BurstReceipt",
     "NotPossible",
     "NotReady",
+    "PlaceFields",
+    "PlaceRefused",
+    "RefusedBurst",
     "begin_where_ready",
     "cancel_training",
     "compare_on_outcomes",
     "consider",
     "judge",
+    "judge_newest",
     "look",
     "open_training",
     "promote",
@@ -36,8 +52,11 @@ __all__ = [
     "record_run",
     "request_training",
     "roll_back",
+    "save_place",
     "score_machines",
     "settle",
+    "store_bursts",
+    "thin_bursts",
     "train",
     "watch",
 ]

@@ -60,7 +60,8 @@ class Levels:
         crest: peak by RMS; 1.41 for a sine, about 4 for noise, higher with impacts.
         kurtosis: 1.5 for a sine, 3 for noise, higher with impacts.
         skewness: 0 where both directions are alike.
-        velocity_mm_s: RMS in the band of the standard; None where sampled too slowly for it.
+        velocity_mm_s: RMS in the band of the standard; None where sampled too slowly or too
+            briefly for it.
     """
 
     rms_g: float
@@ -76,7 +77,10 @@ def levels_of(burst: Burst) -> Levels:
     x = burst.centred
     rms = float(np.sqrt(np.mean(x**2)))
     peak = float(np.max(np.abs(x)))
-    velocity = velocity_rms_mm_s(burst) if burst.rate_hz >= 2 * VELOCITY_BAND_HZ[1] else None
+    try:
+        velocity = velocity_rms_mm_s(burst)
+    except UnusableBurst:
+        velocity = None
     if rms <= 1e-9:
         return Levels(rms, peak, 0.0, 0.0, 0.0, velocity)
     return Levels(

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing import services as billing_services
 from billing.models import Invoice
-from mlops.models import Kind, ModelVersion
+from mlops.models import BearingPlace, Kind, ModelVersion, VibrationBurst
 from production import selectors, services
 from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
@@ -143,6 +143,22 @@ def version_id(factory: Factory) -> str:
     return str(version.pk)
 
 
+def burst_id(factory: Factory) -> str:
+    fields: dict[str, Any] = {"machine_id": machine_id(factory), "point": "isolated"}
+    at = timezone.now()
+    sizes = {"sample_rate_hz": 1_000.0, "n_samples": 256, "unit": "g"}
+    found, _ = VibrationBurst.objects.get_or_create(
+        **fields, defaults={"taken_at": at, "received_at": at, **sizes}
+    )
+    return str(found.pk)
+
+
+def place_id(factory: Factory) -> str:
+    fields: dict[str, Any] = {"machine_id": machine_id(factory), "point": "isolated"}
+    found, _ = BearingPlace.objects.get_or_create(**fields, defaults={"changed_at": timezone.now()})
+    return str(found.pk)
+
+
 def api_key_id(factory: Factory) -> int:
     credentials.issue_api_key(factory=factory, name="Isolated")
     return Credential.objects.filter(factory=factory, kind="api").latest("pk").pk
@@ -196,6 +212,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "alarm_id": alarm_id,
     "api_key_id": api_key_id,
     "asset_tag": asset_tag,
+    "burst_id": burst_id,
     "code_id": code_id,
     "credential_id": credential_id,
     "delivery_id": delivery_id,
@@ -220,6 +237,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 # Task -> the arguments with which it would touch something of acme.
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
+    "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
