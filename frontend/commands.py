@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 # What a first reading may hold: a state, a figure with a clear name, a counter, a riddle.
 EXAMPLE = '{"execution": "ACTIVE", "spindle_load_pct": 58.2, "part_count": 1204, "t1": 41.7}'
@@ -62,6 +63,24 @@ def claim_command(base_url: str, code: str, ca_file: Path | None) -> str:
     body = f'{{"code": "{code}", "name": "Gateway 1", "hardware_id": "its serial number"}}'
     lines += ["  -H 'Content-Type: application/json'", f"  -d '{body}'"]
     return " \\\n".join(lines)
+
+
+def burst_command(base_url: str, machine_id: UUID, ca_file: Path | None) -> str:
+    """Return how a program posts a burst of vibration: a file, and the command that sends it."""
+    file = """cat > burst.json <<'END'
+{"bursts": [{"point": "drive end, radial", "taken_at": "2026-11-26T10:00:00Z",
+  "sample_rate_hz": 12000, "unit": "g", "speed_rpm": 1480,
+  "samples": [0.012, -0.034, ... at least 256 of them ...]}]}
+END"""
+    lines = [f"curl {base_url}/api/v1/machines/{machine_id}/vibration"]
+    if ca_file:
+        lines.append(f"  --cacert {shlex.quote(str(ca_file))}")
+    lines += [
+        "  -H 'Authorization: Bearer takt_api_...'",
+        "  -H 'Content-Type: application/json'",
+        "  -d @burst.json",
+    ]
+    return file + "\n" + " \\\n".join(lines)
 
 
 def _curl(url: str, key: str, ca_file: Path | None) -> str:

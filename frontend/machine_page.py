@@ -73,6 +73,7 @@ class MachinePage:
     url: str
     work_url: str
     label_url: str
+    vibration_url: str
     reliability_url: str
     line: str
     state: str
@@ -145,6 +146,7 @@ def build(
         url=reverse("frontend:machine", args=[machine.pk]),
         work_url=reverse("frontend:machine-work", args=[machine.asset_tag]),
         label_url=reverse("frontend:machine-label", args=[machine.pk]),
+        vibration_url=reverse("frontend:machine-vibration", args=[machine.pk]),
         reliability_url=reverse("frontend:machine-reliability", args=[machine.pk]),
         line=machine.line.name,
         state=state,

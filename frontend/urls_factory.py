@@ -18,6 +18,7 @@ from frontend.views import (
     start,
     technician,
     upkeep,
+    vibration,
     webhooks,
 )
 
@@ -37,6 +38,12 @@ urlpatterns = [
         "machines/<uuid:machine_id>/reliability/",
         technician.machine_reliability,
         name="machine-reliability",
+    ),
+    path("machines/<uuid:machine_id>/vibration/", vibration.vibration, name="machine-vibration"),
+    path(
+        "machines/<uuid:machine_id>/vibration/place/",
+        vibration.place,
+        name="machine-vibration-place",
     ),
     # Short: it is drawn as a QR code on the machine.
     path("m/<slug:asset_tag>/", technician.machine_work, name="machine-work"),

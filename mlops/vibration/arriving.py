@@ -110,13 +110,10 @@ def _taken_at(value: object, *, now: datetime) -> datetime:
     return at
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _number(raw: Mapping[Any, Any], name: str, low: float, high: float) -> float:
-    value = raw.get(name)
-    if not _is_number(value) or not low <= value <= high:  # also false for NaN
+    value: Any = raw.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:  # also false for NaN
         raise BurstRefused(f"bad_{name}", f"{name} is a number from {low:g} to {high:g}.")
     return float(value)
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from billing import services as billing_services
 from billing.models import Invoice
-from mlops.models import BearingPlace, Kind, ModelVersion, VibrationBurst
+from mlops import services as mlops_services
+from mlops.models import BearingPlace, Kind, ModelVersion
 from production import selectors, services
 from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
@@ -144,13 +145,11 @@ def version_id(factory: Factory) -> str:
 
 
 def burst_id(factory: Factory) -> str:
-    fields: dict[str, Any] = {"machine_id": machine_id(factory), "point": "isolated"}
+    machine = selectors.machine(UUID(machine_id(factory)))
     at = timezone.now()
-    sizes = {"sample_rate_hz": 1_000.0, "n_samples": 256, "unit": "g"}
-    found, _ = VibrationBurst.objects.get_or_create(
-        **fields, defaults={"taken_at": at, "received_at": at, **sizes}
-    )
-    return str(found.pk)
+    burst = {"point": "isolated", "taken_at": at.isoformat(), "sample_rate_hz": 1_000}
+    raw = [{**burst, "samples": [0.0, 1.0] * 128}]
+    return str(mlops_services.store_bursts(machine=machine, raw=raw, now=at).stored[0])
 
 
 def place_id(factory: Factory) -> str:

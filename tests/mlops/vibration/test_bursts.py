@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def store(machine, *raw, now=NOON):
 
 
 def bearing_6205(machine, *, for_type=False, **changed):
-    said = {"point": POINT, "bearing": "6205", "n_elements": 9, "element_mm": 7.94,
+    said: dict[str, Any] = {"point": POINT, "bearing": "6205", "n_elements": 9, "element_mm": 7.94,
             "pitch_mm": 39.04, "machine_group": "group 2"}  # fmt: skip
     return services.save_place(
         machine=machine, fields=PlaceFields(**(said | changed)), for_type=for_type, at=NOON, by=None
@@ -58,7 +59,7 @@ def test_samples_are_kept_as_si(pump, unit, scale):
     store(pump, sent(unit=unit))
 
     row = VibrationBurst.objects.get()
-    kept = arriving.unpacked(bytes(row.payload))
+    kept = arriving.unpacked(bytes(row.payload or b""))
     assert kept == pytest.approx(np.array(sent()["samples"]) * scale, abs=1e-4)
     assert (row.n_samples, row.unit) == (512, unit)
 
