@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from analytics import selectors as analytics_selectors
-from frontend import floor, life_card, series
+from frontend import floor, health_card, life_card, series
 from frontend.floor import ShiftRow, Stop
 from frontend.formats import clock, day, figure, moment
+from frontend.health_card import HealthCard
 from frontend.life import LifeCard
 from frontend.tiles import Figure, Tile
 from production.models import Machine
@@ -82,6 +83,7 @@ class MachinePage:
     devices: tuple[DeviceLine, ...]
     chart: ChartCard
     life: LifeCard
+    health: HealthCard
     shifts: list[ShiftRow]
     axis: tuple[str, ...]
     states_seen: tuple[str, ...]
@@ -153,6 +155,7 @@ def build(
         devices=_device_lines(chosen),
         chart=_chart(chosen, wanted),
         life=life_card.of_machine(machine, may_train=may_train),
+        health=health_card.of_machine(machine),
         shifts=shifts,
         axis=tuple(f"{hour} h" if hour in (0, 8) else str(hour) for hour in range(9)),
         states_seen=tuple(dict.fromkeys(str(part.state) for part in segments)),

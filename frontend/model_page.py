@@ -218,7 +218,9 @@ def _version(version: ModelVersion, base: str, champion: ModelVersion | None) ->
 
 
 def _between(metrics: dict[str, float], unit: str) -> str:
-    error = metrics.get("rmse_capped")
+    error, share = metrics.get("rmse_capped"), metrics.get("false_alarm_share")
+    if share is not None:
+        return f"{share:.1%} false alarms"
     if error is None:
         return DASH
     low, high = metrics.get("rmse_capped_low"), metrics.get("rmse_capped_high")
@@ -235,14 +237,16 @@ def _figures(version: ModelVersion) -> tuple[tuple[str, str], ...]:
     n_machines = version.trained_on.get("n_machines", 0)
     found = [
         ("Learned from", f"{_cases(version)} cases of {n_machines} machines"),
-        ("Off by, on cases it had not seen", _between(metrics, unit)),
+        ("Off by, unseen", _between(metrics, unit)),
     ]
     if (by_age := metrics.get("rmse_by_age_alone")) is not None:
-        found.append(("Knowing only what is usual", f"{figure(by_age)} {units(by_age, unit)}"))
+        found.append(("By usual length", f"{figure(by_age)} {units(by_age, unit)}"))
     if (held := metrics.get("loss_held_back")) is not None:
-        found.append(("Off by, on the latest cases held back", f"{held:.0%} of its horizon"))
+        found.append(("Off by, latest", f"{held:.0%} of its horizon"))
+    if (share := metrics.get("false_alarm_share")) is not None:
+        found[1] = ("False alarms, unseen", f"{share:.1%}")
     if (within := metrics.get("coverage_80")) is not None:
-        found.append(("Within its 80 % interval", _percent(within)))
+        found.append(("In 80 % interval", _percent(within)))
     digest = str(version.trained_on.get("digest", ""))[:12]
     if digest:
         found.append(("Data set", digest))

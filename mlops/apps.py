@@ -7,5 +7,7 @@ class MlopsConfig(AppConfig):
     def ready(self) -> None:
         from mlops import kinds
         from mlops.maintenance.remaining_life import RemainingLife
+        from mlops.maintenance.unusual import UnusualBehaviour
 
         kinds.register(RemainingLife())
+        kinds.register(UnusualBehaviour())

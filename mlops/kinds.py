@@ -90,6 +90,15 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Worth:
+    """Whether the first version of its kind is worth serving, and why."""
+
+    is_given: bool
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Turned:
     """How what a version said of one case turned out."""
 
@@ -137,6 +146,10 @@ class ModelKind(ABC):
         """
 
     @abstractmethod
+    def worth(self, version: ModelVersion) -> Worth:
+        """Say whether a first version is worth serving, by what was written down of it."""
+
+    @abstractmethod
     def pack(self, model: Any) -> Bundle:
         """Return a model as JSON, arrays and ONNX."""
 
@@ -155,6 +168,10 @@ class ModelKind(ABC):
     @abstractmethod
     def predict(self, model: Any, machine: Machine, *, at: datetime) -> Prediction:
         """Return what the model says of a machine (not saved, its version not set)."""
+
+    def without_model(self, machine: Machine, *, at: datetime, message: str) -> Prediction:
+        """Return what can be said before there is a model: nothing, unless a kind knows better."""
+        return self.unsaid(machine, at=at, state=Prediction.State.NOT_ENOUGH_DATA, message=message)
 
     @abstractmethod
     def unsaid(self, machine: Machine, *, at: datetime, state: str, message: str) -> Prediction:

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 class Kind(models.TextChoices):
     REMAINING_LIFE = "remaining_life", "Remaining life"
+    ANOMALY = "anomaly", "Unusual behaviour"
 
 
 class ModelVersion(models.Model):
@@ -78,6 +79,10 @@ class Prediction(models.Model):
         REFUSED = "refused", "Refused"
 
     id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(
+        max_length=20, choices=Kind.choices, default=Kind.REMAINING_LIFE,
+        db_default=Kind.REMAINING_LIFE,
+    )  # fmt: skip
     machine = models.ForeignKey(
         "production.Machine", on_delete=models.CASCADE, related_name="predictions"
     )
@@ -102,6 +107,10 @@ class Prediction(models.Model):
     # a chance that cannot be told is null.
     usage_per_day = models.FloatField(null=True, blank=True)
     chances = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    # Of unusual behaviour: 100 as usual, towards 0; the score whose limit is 1; since when.
+    health = models.FloatField(null=True, blank=True)
+    score = models.FloatField(null=True, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
     reasons = models.JSONField(default=list)
 
     class Meta:
@@ -112,6 +121,7 @@ class Prediction(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=~Q(state="ok")
+                | Q(kind="anomaly", health__isnull=False, score__isnull=False)
                 | Q(
                     rul__isnull=False,
                     rul_low__isnull=False,

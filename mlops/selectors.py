@@ -100,10 +100,12 @@ def track_record(
     return TrackRecord(counted["n_right"], counted["n"])
 
 
-def latest_predictions(machine_ids: Sequence[UUID]) -> dict[UUID, Prediction]:
+def latest_predictions(
+    machine_ids: Sequence[UUID], *, kind: str = Kind.REMAINING_LIFE
+) -> dict[UUID, Prediction]:
     """Return the newest prediction of each machine that has one. One query."""
     rows = (
-        Prediction.objects.filter(machine_id__in=list(machine_ids), is_shadow=False)
+        Prediction.objects.filter(machine_id__in=list(machine_ids), kind=kind, is_shadow=False)
         .select_related("version", "machine")
         .order_by("machine_id", "-made_at", "-id")
         .distinct("machine_id")
@@ -111,12 +113,10 @@ def latest_predictions(machine_ids: Sequence[UUID]) -> dict[UUID, Prediction]:
     return {row.machine_id: row for row in rows}
 
 
-def predictions_of(machine_id: UUID) -> QuerySet[Prediction]:
-    """Return everything predicted for a machine, newest first."""
-    rows = Prediction.objects.filter(machine_id=machine_id, is_shadow=False).select_related(
-        "version", "machine"
-    )
-    return rows.order_by("-made_at", "-id")
+def predictions_of(machine_id: UUID, *, kind: str = Kind.REMAINING_LIFE) -> QuerySet[Prediction]:
+    """Return everything of a kind that was predicted for a machine, newest first."""
+    rows = Prediction.objects.filter(machine_id=machine_id, kind=kind, is_shadow=False)
+    return rows.select_related("version", "machine").order_by("-made_at", "-id")
 
 
 def readiness(machine_type: MachineType, *, kind: str = Kind.REMAINING_LIFE) -> Readiness:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from mlops import services
+from mlops import kinds, services
 from mlops.models import Kind, ModelVersion
 from production import selectors as production_selectors
 from production.models import Machine
@@ -39,14 +39,20 @@ def record_run(*, version_id: str, **_kwargs: Any) -> dict[str, Any]:
 
 @factory_task("mlops.score", queue="learn")
 def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[str, Any]:
-    """Predict for some machines, or for all that are in use."""
+    """Predict for some machines, or for all that are in use, and propose the work it calls for."""
     if machine_ids is None:
         in_use = production_selectors.machines().filter(state=Machine.State.ACTIVE)
         ids = list(in_use.values_list("pk", flat=True))
     else:
         ids = [UUID(machine_id) for machine_id in machine_ids]
-    predictions = services.score_machines(machine_ids=ids, at=timezone.now())
-    return {"n_machines": len(predictions), "n_ok": sum(p.state == "ok" for p in predictions)}
+    at = timezone.now()
+    predictions = [
+        prediction
+        for kind in kinds.codes()
+        for prediction in services.score_machines(machine_ids=ids, at=at, kind=kind)
+    ]
+    services.propose(predictions)
+    return {"n_machines": len(ids), "n_ok": sum(p.state == "ok" for p in predictions)}
 
 
 @factory_task("mlops.watch", queue="learn")
@@ -56,6 +62,7 @@ def watch(*, version_id: str, **_kwargs: Any) -> dict[str, int]:
 
 
 def _watch_one(factory: Factory) -> None:
+    services.begin_where_ready()
     for version in ModelVersion.objects.filter(alias=ModelVersion.Alias.CHAMPION):
         jobs.enqueue(
             task="mlops.watch", kwargs={"version_id": str(version.pk)}, factory=factory,
@@ -65,18 +72,18 @@ def _watch_one(factory: Factory) -> None:
 
 @public_task("mlops.watch_all", queue="learn")
 def watch_all(**_kwargs: Any) -> None:
-    """Have every factory that has a model in service watch it."""
+    """Have every factory watch its models, and learn the first ones where there is enough."""
     for_each_factory(_watch_one)
 
 
 def _score_one(factory: Factory) -> None:
-    if ModelVersion.objects.exists():
+    if production_selectors.machines().filter(state=Machine.State.ACTIVE).exists():
         jobs.enqueue(task="mlops.score", factory=factory, key="score")
 
 
 @public_task("mlops.score_all", queue="learn")
 def score_all(**_kwargs: Any) -> None:
-    """Have every factory that has a model score its machines."""
+    """Have every factory score its machines; without a model each is judged by itself."""
     for_each_factory(_score_one)
 
 

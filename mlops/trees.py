@@ -40,11 +40,15 @@ class _Nodes:
     value: list[float] = field(default_factory=list)
     true: list[int] = field(default_factory=list)
     false: list[int] = field(default_factory=list)
+    missing_true: list[int] = field(default_factory=list)
     leaf_tree: list[int] = field(default_factory=list)
     leaf_node: list[int] = field(default_factory=list)
+    leaf_target: list[int] = field(default_factory=list)
     leaf_weight: list[float] = field(default_factory=list)
 
-    def add(self, tree: int, root: Mapping[str, Any], columns: IntArray, share: float) -> None:
+    def add(
+        self, tree: int, root: Mapping[str, Any], columns: IntArray, share: float, target: int
+    ) -> None:
         """Append one tree. Children are visited from a stack: trees may be deep."""
         count = 1
         waiting: list[tuple[int, Mapping[str, Any]]] = [(0, root)]
@@ -52,9 +56,10 @@ class _Nodes:
             number, node = waiting.pop()
             is_leaf = "leaf_value" in node and "split_feature" not in node
             if is_leaf:
-                self._append(tree, number, 0, "LEAF", 0.0, 0, 0)
+                self._append(tree, number, 0, "LEAF", 0.0, 0, 0, 0)
                 self.leaf_tree.append(tree)
                 self.leaf_node.append(number)
+                self.leaf_target.append(target)
                 self.leaf_weight.append(float(node["leaf_value"]) * share)
                 continue
             if node["decision_type"] != "<=":
@@ -63,13 +68,14 @@ class _Nodes:
             count += 2
             self._append(
                 tree, number, int(columns[node["split_feature"]]), "BRANCH_LEQ",
-                rounded_down(float(node["threshold"])), left, right,
+                rounded_down(float(node["threshold"])), left, right, _missing_goes_left(node),
             )  # fmt: skip
             waiting += [(left, node["left_child"]), (right, node["right_child"])]
 
     def _append(
-        self, tree: int, node: int, feature: int, mode: str, value: float, true: int, false: int
-    ) -> None:
+        self, tree: int, node: int, feature: int, mode: str, value: float, true: int, false: int,
+        missing_true: int,
+    ) -> None:  # fmt: skip
         self.tree.append(tree)
         self.node.append(node)
         self.feature.append(feature)
@@ -77,6 +83,21 @@ class _Nodes:
         self.value.append(value)
         self.true.append(true)
         self.false.append(false)
+        self.missing_true.append(missing_true)
+
+
+def _missing_goes_left(node: Mapping[str, Any]) -> int:
+    """Say where NaN goes: as learnt, or as 0 does where training never met one.
+
+    Source: LightGBM, `NumericalDecision` in include/LightGBM/tree.h.
+    """
+    match node["missing_type"]:
+        case "NaN":
+            return int(node["default_left"])
+        case "None":
+            return int(float(node["threshold"]) >= 0.0)
+        case other:
+            raise UnsupportedTree(f"Missing values as {other!r} are not translated.")
 
 
 def rounded_down(threshold: float) -> float:
@@ -88,40 +109,47 @@ def rounded_down(threshold: float) -> float:
     return float(single)
 
 
-def to_onnx(boosters: Sequence[Any], columns: Sequence[IntArray], *, n_features: int) -> bytes:
-    """Return the mean of the boosters as a serialised ONNX model.
+def to_onnx(
+    boosters: Sequence[Any], columns: Sequence[IntArray], *, n_features: int,
+    targets: Sequence[int] | None = None,
+) -> bytes:  # fmt: skip
+    """Return the mean of the boosters of each target as a serialised ONNX model.
 
     Args:
         boosters: LightGBM boosters without categorical features, each trained on its columns.
         columns: per booster, which columns of the whole matrix it was given.
         n_features: width of the whole matrix.
+        targets: per booster, which output it belongs to (0, 1, ...); all to 0 where not given.
 
     Returns:
-        Model with input `features` float32 (n, n_features) and output `target` float32 (n, 1).
+        Model with input `features` float32 (n, n_features) and output `target` float32
+        (n, n_targets), before any link function of the objective.
     """
     from onnx import TensorProto, helper
 
     nodes = _Nodes()
     tree = 0
-    for booster, own in zip(boosters, columns, strict=True):
+    targets = [0] * len(boosters) if targets is None else targets
+    n_targets = max(targets) + 1
+    for booster, own, target in zip(boosters, columns, targets, strict=True):
         for info in booster.dump_model()["tree_info"]:
-            nodes.add(tree, info["tree_structure"], own, 1.0 / len(boosters))
+            nodes.add(tree, info["tree_structure"], own, 1.0 / targets.count(target), target)
             tree += 1
     operator = helper.make_node(
-        "TreeEnsembleRegressor", [INPUT], [OUTPUT], domain="ai.onnx.ml", n_targets=1,
+        "TreeEnsembleRegressor", [INPUT], [OUTPUT], domain="ai.onnx.ml", n_targets=n_targets,
         aggregate_function="SUM", post_transform="NONE",
         nodes_treeids=nodes.tree, nodes_nodeids=nodes.node, nodes_featureids=nodes.feature,
         nodes_modes=nodes.mode, nodes_values=nodes.value,
         nodes_truenodeids=nodes.true, nodes_falsenodeids=nodes.false,
-        nodes_missing_value_tracks_true=[0] * len(nodes.tree),
+        nodes_missing_value_tracks_true=nodes.missing_true,
         target_treeids=nodes.leaf_tree, target_nodeids=nodes.leaf_node,
-        target_ids=[0] * len(nodes.leaf_tree), target_weights=nodes.leaf_weight,
+        target_ids=nodes.leaf_target, target_weights=nodes.leaf_weight,
     )  # fmt: skip
     graph = helper.make_graph(
         [operator],
         "ensemble",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, n_features])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, n_targets])],
     )
     model = helper.make_model(
         graph,
@@ -148,7 +176,11 @@ class OnnxModel:
         self.n_features = int(self._session.get_inputs()[0].shape[1])
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Return (n,) predictions for (n, n_features)."""
+        """Return (n,) predictions for (n, n_features) of a model with one target."""
+        return self.predict_all(features).reshape(-1)
+
+    def predict_all(self, features: FloatArray) -> FloatArray:
+        """Return (n, n_targets) predictions for (n, n_features), which may hold NaN."""
         (target,) = self._session.run([OUTPUT], {INPUT: features.astype(np.float32)})
-        result: FloatArray = np.asarray(target, dtype=np.float64).reshape(-1)
+        result: FloatArray = np.asarray(target, dtype=np.float64)
         return result

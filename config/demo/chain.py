@@ -203,11 +203,12 @@ class Chain:
 
     # -- and on ----------------------------------------------------------------------------------
     def live(self, parts: list[Part]) -> list[LiveMachine]:
-        """Pick up each machine where its posted readings end."""
+        """Pick up each machine where its posted readings end, and let the worker learn on."""
         out: list[LiveMachine] = []
         for part in parts:
             with factory_context(part.founded.factory):
                 posted = _posted_until_ms(part)
+                learning.begin()
             out += [
                 LiveMachine(
                     machine=machine,

@@ -8,6 +8,7 @@ from uuid import UUID
 from config.demo.machines import TypeSpec
 from config.demo.report import LinkFailed, Report
 from config.demo.simulator import Breakdown
+from mlops import kinds
 from mlops import selectors as mlops_selectors
 from mlops import services as mlops_services
 from production import selectors as production_selectors
@@ -123,5 +124,12 @@ def in_service(type_names: Iterable[str]) -> list[str]:
 
 
 def score(machine_ids: Iterable[UUID], *, at: datetime) -> None:
-    """Predict the remaining life of machines as of `at`."""
-    mlops_services.score_machines(machine_ids=list(machine_ids), at=at)
+    """Judge machines as of `at` as the clock does, and propose the work that it calls for."""
+    ids = list(machine_ids)
+    for kind in kinds.codes():
+        mlops_services.propose(mlops_services.score_machines(machine_ids=ids, at=at, kind=kind))
+
+
+def begin() -> None:
+    """Have the worker learn what the history allows beside what was waited for."""
+    mlops_services.begin_where_ready()

@@ -2,7 +2,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from mlops.kinds import Readiness
-from mlops.models import ModelVersion, Prediction
+from mlops.models import Finding, ModelVersion, Outcome, Prediction, VersionEvent
+from mlops.selectors import TrackRecord
 
 
 class ReasonSerializer(serializers.Serializer[dict[str, object]]):
@@ -22,6 +23,7 @@ class ReasonSerializer(serializers.Serializer[dict[str, object]]):
         OpenApiExample(
             "A spindle bearing that is wearing out",
             value={
+                "kind": "remaining_life",
                 "machine": "8a1f8f5e-5a07-4e0b-a4a0-3f4f6f0b9a11",
                 "machine_name": "Mill 3",
                 "made_at": "2026-11-22T14:10:00Z",
@@ -35,6 +37,11 @@ class ReasonSerializer(serializers.Serializer[dict[str, object]]):
                 "is_open_ended": False,
                 "unit": "h",
                 "level": 0.8,
+                "usage_per_day": 14.2,
+                "chances": {"7": 0.94, "14": 0.98, "30": None},
+                "health": None,
+                "score": None,
+                "since": None,
                 "reasons": [
                     {
                         "signal": "vib_rms_mm_s",
@@ -51,16 +58,23 @@ class ReasonSerializer(serializers.Serializer[dict[str, object]]):
     ]
 )
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
-    """What is left of a machine, in `unit` of use, with the interval of `level`; or why that
-    cannot be said. `is_open_ended`: `rul_high` means "or more"."""
+    """What a model says of a machine, or why it cannot.
+
+    remaining_life: what is left, in `unit` of use, with the interval of `level`
+    (`is_open_ended`: `rul_high` means "or more"), and the `chances` of failure within so many
+    days (null: cannot be told). anomaly: `health` from 100 (as usual) towards 0, the `score`
+    whose limit is 1, and `since` when the machine has been unusual.
+    """
 
     machine_name = serializers.CharField(source="machine.name", read_only=True)
     version = serializers.IntegerField(source="version.version", allow_null=True, read_only=True)
+    chances = serializers.DictField(child=serializers.FloatField(allow_null=True), read_only=True)
     reasons = ReasonSerializer(many=True, read_only=True)
 
     class Meta:
         model = Prediction
         fields = (
+            "kind",
             "machine",
             "machine_name",
             "made_at",
@@ -74,6 +88,11 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "is_open_ended",
             "unit",
             "level",
+            "usage_per_day",
+            "chances",
+            "health",
+            "score",
+            "since",
             "reasons",
         )
 
@@ -125,6 +144,69 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
         return bool(version.mlflow_run_id)
 
 
+class VersionEventSerializer(serializers.ModelSerializer[VersionEvent]):
+    """Something that happened to a version, and why."""
+
+    by = serializers.CharField(allow_null=True, read_only=True)
+
+    class Meta:
+        model = VersionEvent
+        fields = ("at", "what", "by", "reason", "evidence")
+
+
+class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
+    """How what a version said of one case turned out. Losses are comparable within a case."""
+
+    machine_name = serializers.CharField(source="machine.name", read_only=True)
+
+    class Meta:
+        model = Outcome
+        fields = (
+            "case_key", "machine", "machine_name", "known_at", "was_serving", "n_predictions",
+            "loss", "is_right",
+        )  # fmt: skip
+
+
+class ModelDetailSerializer(ModelVersionSerializer):
+    """A model version with its card, its history and its outcomes."""
+
+    events = VersionEventSerializer(many=True, read_only=True)
+    outcomes = OutcomeSerializer(many=True, read_only=True)
+    weaknesses = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta(ModelVersionSerializer.Meta):
+        fields = (*ModelVersionSerializer.Meta.fields, "weaknesses", "events", "outcomes")  # type: ignore[assignment]  # a longer tuple is one all the same
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A reason", value={"reason": "Fits the new spindle better."}, request_only=True
+        )
+    ]
+)
+class DecisionSerializer(serializers.Serializer[dict[str, object]]):
+    """Why a person overrules what was decided."""
+
+    reason = serializers.CharField(max_length=300)
+
+
+class FindingSerializer(serializers.ModelSerializer[Finding]):
+    """Something that the watch over a model found."""
+
+    version = serializers.IntegerField(source="version.version", read_only=True)
+    machine_name = serializers.CharField(
+        source="machine.name", default=None, allow_null=True, read_only=True
+    )
+
+    class Meta:
+        model = Finding
+        fields = (
+            "id", "version", "machine", "machine_name", "what", "signal", "found_at", "seen_at",
+            "message", "evidence",
+        )  # fmt: skip
+
+
 class ReadinessSerializer(serializers.Serializer[Readiness]):
     """Whether a machine type's history supports a model, in figures and in words."""
 
@@ -132,6 +214,13 @@ class ReadinessSerializer(serializers.Serializer[Readiness]):
     n_known = serializers.IntegerField()
     n_needed = serializers.IntegerField()
     message = serializers.CharField()
+
+
+class TrackRecordSerializer(serializers.Serializer[TrackRecord]):
+    """How often what was shown came true."""
+
+    n_right = serializers.IntegerField()
+    n = serializers.IntegerField()
 
 
 @extend_schema_serializer(
@@ -147,6 +236,7 @@ class ReadinessSerializer(serializers.Serializer[Readiness]):
                     "(3 of 9 known).",
                 },
                 "champion": None,
+                "track_record": {"n_right": 0, "n": 0},
             },
             response_only=True,
         )
@@ -156,6 +246,7 @@ class TypeModelSerializer(serializers.Serializer[dict[str, object]]):
     """The model of a machine type, and whether one can be trained."""
 
     readiness = ReadinessSerializer()
+    track_record = TrackRecordSerializer()
     champion = ModelVersionSerializer(allow_null=True)
 
 

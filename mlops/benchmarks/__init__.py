@@ -1,7 +1,7 @@
 """Benchmarks of the product's own models on folders of data, one module a kind.
 
-Each module has `run(folder, say=...)`, which prints through `say` and returns the figures, one
-block a subset, and raises `BadFolder`.
+Each has `run(folder, *, say)`: it reads the folder, measures, tells a reader through `say`,
+returns the figures, one block a subset, and raises `BadFolder`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from mlops.anomaly.health import NotEnoughHistory
 from mlops.anomaly.online import OnlineDetector
 from mlops.benchmarks import BadFolder, Figures, Say
 from mlops.benchmarks.nab_score import Judged, best_result, judge, result_at
-from mlops.benchmarks.tables import Table, files_of, read
+from mlops.benchmarks.series import Table, files_of, read
 from mlops.lives import FloatArray
 
 WINDOWS: Final = Path("labels") / "combined_windows.json"

@@ -24,7 +24,7 @@ from mlops.anomaly import detector
 from mlops.anomaly.detector import Detector, Scores
 from mlops.anomaly.health import NotEnoughHistory
 from mlops.benchmarks import BadFolder, Figures, Say
-from mlops.benchmarks.tables import SUFFIXES, Table, files_of, read, stem
+from mlops.benchmarks.series import SUFFIXES, Table, files_of, read, stem
 
 NORMAL: Final = "d00"
 TEST: Final = "_te"

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from mlops import datasets, history, trees
+from mlops import datasets, history, promotion, trees
 from mlops.artifacts import ArtifactRefused, Bundle
 from mlops.datasets import DataSet
 from mlops.drift import Reference
@@ -23,6 +23,7 @@ from mlops.kinds import (
     Trained,
     Turned,
     Watched,
+    Worth,
 )
 from mlops.lives import Life, UnusableLives, digest
 from mlops.maintenance import packing, rul
@@ -112,6 +113,27 @@ class RemainingLife(ModelKind):
             held_back=held_back,
             weaknesses=_weaknesses(training, data, has_held_back=bool(held_back)),
         )
+
+    def worth(self, version: ModelVersion) -> Worth:
+        """Ask for more than knowing how long lives usually last."""
+        rows = [row for row in version.cases if row[3] is not None and row[4] is not None]
+        found = promotion.compare(
+            {row[0]: row[3] for row in rows},
+            {row[0]: row[4] for row in rows},
+            {row[0]: "" for row in rows},
+        )
+        if found.outcome == promotion.Outcome.BETTER:
+            reason = (
+                f"The first of its type. On {found.n_cases} cases that it had not seen it was off "
+                f"by {found.loss:.0%}, knowing only their usual length by "
+                f"{found.loss_of_other:.0%}."
+            )
+            return Worth(True, reason, found.as_evidence())
+        reason = (
+            "No evidence of skill: on cases that it had not seen it was no better than knowing "
+            "only what is usual. No model is served."
+        )
+        return Worth(False, reason, found.as_evidence())
 
     def pack(self, model: RulModel) -> Bundle:
         return packing.pack(model)

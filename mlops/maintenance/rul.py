@@ -35,6 +35,8 @@ MAX_MEMBERS: Final = 5
 MAX_MEMBERS_WHEN_FEW: Final = 10
 FEW: Final = 30
 FEW_ROWS: Final = 8_000
+# A chance from here on says enough, however far beyond the horizon is asked.
+SURE: Final = 0.9
 # A machine younger than this part of a typical life has shown too little.
 MIN_HISTORY: Final = 0.05
 
@@ -145,14 +147,19 @@ class RulModel:
     def chance_within(self, rul: float, usage: float) -> float | None:
         """Return the chance of failure within so much more use, or None where it cannot be told.
 
+        Beyond the horizon it can be told only where failure before the horizon is all but sure.
+
         The share of held-out errors that would put the failure there, with one further life's
         error to either side (conformal predictive distribution; Vovk and others, 2017).
         """
-        if not len(self.errors) or usage >= self.cap:
+        if not len(self.errors):
             return None
         reach = float(self.spread.at(np.array([rul]))[0])
-        n_below = int(np.sum(rul + self.errors * reach <= usage))
-        return (n_below + 0.5) / (len(self.errors) + 1.0)
+        ends = rul + self.errors * reach
+        # What lies at the horizon is further off than it by an unknown length.
+        n_below = int(np.sum((ends <= usage) & (ends < self.cap - 1e-9)))
+        chance = (n_below + 0.5) / (len(self.errors) + 1.0)
+        return None if usage >= self.cap and chance < SURE else chance
 
     def forecast(self, life: Life, onnx: trees.OnnxModel) -> Forecast:
         """Forecast what is left after the last step of a life.

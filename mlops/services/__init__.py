@@ -9,8 +9,10 @@ from mlops.services.judging import (
     promote,
     roll_back,
 )
+from mlops.services.proposing import propose
 from mlops.services.scoring import score_machines
 from mlops.services.training import (
+    begin_where_ready,
     cancel_training,
     open_training,
     record_run,
@@ -22,6 +24,7 @@ from mlops.services.watching import look, settle, watch
 __all__ = [
     "NotPossible",
     "NotReady",
+    "begin_where_ready",
     "cancel_training",
     "compare_on_outcomes",
     "consider",
@@ -29,6 +32,7 @@ __all__ = [
     "look",
     "open_training",
     "promote",
+    "propose",
     "record_run",
     "request_training",
     "roll_back",

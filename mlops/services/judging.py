@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 Alias = ModelVersion.Alias
 What = VersionEvent.What
+Evidence = Comparison | Mapping[str, Any] | None
 
 # A trial that has not shown itself better by now is over.
 MAX_TRIAL_CASES = 20
@@ -55,26 +56,12 @@ def judge(*, version: ModelVersion, at: datetime) -> None:
 
 
 def _judge_first(version: ModelVersion, at: datetime) -> None:
-    """Put a first version into service if it knows more than the baseline does."""
-    rows = [row for row in version.cases if row[3] is not None and row[4] is not None]
-    comparison = promotion.compare(
-        {row[0]: row[3] for row in rows},
-        {row[0]: row[4] for row in rows},
-        {row[0]: "" for row in rows},
-    )
-    if comparison.outcome == Outcome.BETTER:
-        reason = (
-            f"The first of its type. On {_cases(comparison)} that it had not seen it was off by "
-            f"{comparison.loss:.0%}, knowing only their usual length by "
-            f"{comparison.loss_of_other:.0%}."
-        )
-        _put_into_service(version, at=at, reason=reason, evidence=comparison)
-        return
-    reason = (
-        "No evidence of skill: on cases that it had not seen it was no better than knowing only "
-        "what is usual. No model is served."
-    )
-    _note(version, What.NOT_PROMOTED, at, reason, comparison)
+    """Put a first version into service if it is worth anything."""
+    worth = kinds.of(version.kind).worth(version)
+    if worth.is_given:
+        _put_into_service(version, at=at, reason=worth.reason, evidence=worth.evidence)
+    else:
+        _note(version, What.NOT_PROMOTED, at, worth.reason, worth.evidence)
 
 
 def _on_unseen_cases(version: ModelVersion, champion: ModelVersion) -> Comparison:
@@ -157,7 +144,7 @@ def roll_back(
 
 def _bring_back(
     earlier: ModelVersion, champion: ModelVersion, *, at: datetime, reason: str,
-    by: User | None = None, evidence: Comparison | None = None,
+    by: User | None = None, evidence: Evidence = None,
 ) -> None:  # fmt: skip
     with transaction.atomic():
         _locked(champion)
@@ -171,7 +158,7 @@ def _bring_back(
 
 def _put_into_service(
     version: ModelVersion, *, at: datetime, reason: str, by: User | None = None,
-    evidence: Comparison | None = None,
+    evidence: Evidence = None,
 ) -> None:  # fmt: skip
     with transaction.atomic():
         rows = list(_locked(version))
@@ -272,11 +259,13 @@ def _move(version: ModelVersion, alias: str) -> None:
 
 def _note(
     version: ModelVersion, what: str, at: datetime, reason: str,
-    evidence: Comparison | None = None, by: User | None = None,
+    evidence: Evidence = None, by: User | None = None,
 ) -> None:  # fmt: skip
     VersionEvent.objects.create(
         version=version, at=at, what=what, reason=reason[:500], by_id=by.pk if by else None,
-        evidence=evidence.as_evidence() if evidence else {},
+        evidence=evidence.as_evidence()
+        if isinstance(evidence, Comparison)
+        else dict(evidence or {}),
     )  # fmt: skip
 
 

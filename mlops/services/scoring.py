@@ -54,7 +54,7 @@ def score_machines(
     if missing := set(machine_ids) - set(machines):
         raise Machine.DoesNotExist(f"{len(missing)} of these machines do not exist.")
     datasets.look_up(list(machines.values()))
-    latest = selectors.latest_predictions(list(machines))
+    latest = selectors.latest_predictions(list(machines), kind=kind)
     silent = _silent(machines.values(), latest)
     asked: dict[UUID, _Asked] = {}
     model_kind = kinds.of(kind)
@@ -130,6 +130,8 @@ def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
 def _predict(
     kind: ModelKind, machine: Machine, served: serving.Served | _Unserved, at: datetime
 ) -> Prediction:
+    if isinstance(served, _Unserved) and served.state == Prediction.State.NOT_ENOUGH_DATA:
+        return kind.without_model(machine, at=at, message=served.message)
     if isinstance(served, _Unserved):
         return kind.unsaid(machine, at=at, state=served.state, message=served.message)
     prediction = kind.predict(served.model, machine, at=at)
@@ -155,4 +157,6 @@ def _says_the_same(known: Prediction, new: Prediction) -> bool:
         and known.version_id == new.version_id
         and known.message == new.message
         and known.usage_at == new.usage_at
+        and known.score == new.score
+        and known.since == new.since
     )

@@ -16,6 +16,7 @@ from mlops.artifacts import Identity
 from mlops.kinds import ModelKind, NotReady, Snapshot, Trained
 from mlops.models import Kind, ModelVersion, VersionEvent
 from mlops.services import judging
+from production import selectors as production_selectors
 from production.models import MachineType
 from tenants import audit, jobs, names, storage
 from tenants.context import current_factory, current_schema
@@ -55,6 +56,22 @@ def request_training(
             action="model.training_requested", actor=by, target=machine_type.code, factory=factory
         )
     return job
+
+
+def begin_where_ready() -> int:
+    """Ask for a first model of each kind and type whose history allows it; return how many."""
+    n_asked = 0
+    for machine_type in production_selectors.machine_types():
+        for code in kinds.codes():
+            known = ModelVersion.objects.filter(kind=code, machine_type=machine_type)
+            if known.exists() or not kinds.of(code).readiness(machine_type).is_ready:
+                continue
+            request_training(
+                machine_type_id=machine_type.pk, by=None, kind=code,
+                reason="The first: there is enough history now.",
+            )  # fmt: skip
+            n_asked += 1
+    return n_asked
 
 
 def cancel_training(

@@ -4,7 +4,7 @@ The only way to the reading tables: what is hot today and sealed tomorrow is uni
 """
 
 from telemetry.selectors.attributes import attributes_of
-from telemetry.selectors.devices import device, devices, devices_of, signal, signals_of
+from telemetry.selectors.devices import device, devices, devices_of, hours_heard, signal, signals_of
 from telemetry.selectors.dictionary import Value
 from telemetry.selectors.exports import export, exports, open_exports
 from telemetry.selectors.fleet import (
@@ -73,6 +73,7 @@ __all__ = [
     "fleet_device",
     "groups",
     "health",
+    "hours_heard",
     "hours_of",
     "last_received",
     "latest_values",

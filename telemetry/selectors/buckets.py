@@ -25,6 +25,7 @@ from telemetry.selectors.cells import (
 )
 from telemetry.times import from_us
 
+MS_US = 1000
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
 # How long a row of rollups is, by the length of its buckets in seconds.
@@ -49,15 +50,21 @@ class Grid:
         """Choose at most `n_buckets` buckets that cover [start, end)."""
         start, end = span
         width = -(-(end - start) // n_buckets)
-        for level in (Rollup.Level.HOUR, Rollup.Level.MINUTE):
-            unit = level * SECOND_US
-            if width >= _LEAST * unit:
-                origin = start // unit * unit
-                width = -(-width // unit) * unit
-                if -(-(end - origin) // width) > n_buckets:
-                    width += unit
-                return Grid(origin, width, level)
-        return Grid(start, width, None)
+        level = next(
+            (
+                level
+                for level in (Rollup.Level.HOUR, Rollup.Level.MINUTE)
+                if width >= _LEAST * level * SECOND_US
+            ),
+            None,
+        )
+        # Borders are told in ms: finer ones would put a reading outside of its own bucket.
+        unit = level * SECOND_US if level is not None else MS_US
+        origin = start // unit * unit
+        width = -(-width // unit) * unit
+        if -(-(end - origin) // width) > n_buckets:
+            width += unit
+        return Grid(origin, width, level)
 
 
 class Buckets:

@@ -45,6 +45,12 @@ WIDTHS = (1440, 820, 390)
 PAGES = (
     "/",
     "/machines/",
+    "/maintenance/",
+    "/maintenance/orders/new/",
+    "/maintenance/plans/",
+    "/maintenance/plans/new/",
+    "/maintenance/parts/",
+    "/maintenance/parts/new/",
     "/explore/",
     "/explore/exports/",
     "/start/",

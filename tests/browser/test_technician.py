@@ -4,9 +4,10 @@ import re
 import uuid
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import FilePayload, Page, ViewportSize, expect
 
 from tests.browser.test_new_owner import connect, create_factory, sign_up
+from tests.production.test_order_work import picture
 
 pytestmark = pytest.mark.browser
 PHONE = ViewportSize(width=390, height=844)
@@ -34,6 +35,10 @@ def test_a_repair_is_reported_worked_on_and_judged_in_three_taps(at_machine: Pag
     page.get_by_label("Minutes", exact=True).fill("25")
     page.get_by_role("button", name="Book it").click()
     expect(page.get_by_text("25 min booked")).to_be_visible()
+    sent: FilePayload = {"name": "pump.png", "mimeType": "image/png", "buffer": picture("PNG")}
+    page.get_by_label("Take or choose one").set_input_files(sent)
+    page.get_by_role("button", name="Keep the photo").click()
+    expect(page.get_by_text("1 kept")).to_be_visible()
     field = page.locator("svg[data-field]")
     field.scroll_into_view_if_needed()
     box = field.bounding_box()
@@ -49,6 +54,12 @@ def test_a_repair_is_reported_worked_on_and_judged_in_three_taps(at_machine: Pag
     page.get_by_role("radio", name="Leak").check()  # two
     page.get_by_role("button", name="Done").click()  # three
     expect(page.get_by_text("An engineer looks at it next.")).to_be_visible()
+
+    page.get_by_role("link", name="WO-000001").click()
+    photo = page.get_by_alt_text("Photo 1 of the work")
+    photo.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.photos img').naturalWidth > 0")
+    expect(page.get_by_role("button", name="It was done well")).to_be_visible()
 
 
 def test_targets_are_large_and_nothing_scrolls_sideways(at_machine: Page):

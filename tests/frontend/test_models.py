@@ -17,7 +17,8 @@ def kind(in_acme):
 def version_of(kind, number, alias="", **fields):
     made = ModelVersion.objects.create(
         kind=Kind.REMAINING_LIFE, machine_type=kind, version=number, alias=alias,
-        job_id=f"00000000-0000-0000-0000-0000000000{number:02}", artifact_key="acme/models/k.takt", digest="d",
+        job_id=f"00000000-0000-0000-0000-0000000000{number:02}", digest="d",
+        artifact_key="acme/models/k.takt",
         unit="h", created_at=timezone.now(),
         metrics={"rmse_capped": 9.2, "rmse_capped_low": 7.0, "rmse_capped_high": 12.0,
                  "rmse_by_age_alone": 20.1, "coverage_80": 0.81},

@@ -206,6 +206,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "machine_id": machine_id,
     "kind": lambda _factory: Kind.REMAINING_LIFE.value,
     "machine_type_id": machine_type_id,
+    "version_id": version_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
     "notification_id": notification_id,

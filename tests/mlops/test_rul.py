@@ -142,3 +142,37 @@ def test_a_narrow_range_is_written_so_that_its_ends_differ():
         "2,388.06",
         "2,388.15",
     ]
+
+
+def test_chances_grow_with_time_and_end_where_nothing_can_be_told(training):
+    model = training.model
+    near, far = 6.0, model.cap
+
+    chances = [model.chance_within(near, usage) for usage in (2.0, 6.0, 12.0, 10 * model.cap)]
+
+    assert chances == sorted(chances)
+    assert chances[0] < 0.3
+    assert chances[-1] > 0.9
+    assert model.chance_within(far, 2.0) < 0.1
+    assert model.chance_within(far, 10 * model.cap) is None
+
+
+def test_chances_are_calibrated_on_lives_never_seen(training):
+    """Of moments that were given a chance of about a half, about half fail in time."""
+    from tests.mlops.wear import worn_life
+
+    onnx, told, came = trees.OnnxModel(training.model.serialised), [], []
+    for seed in range(900, 930):
+        life = worn_life("new", length=70, seed=seed)
+        for left in range(1, 30):
+            seen = life.until(70 - left)
+            forecast = training.model.forecast(seen, onnx)
+            chance = training.model.chance_within(forecast.rul, 10.0)
+            if chance is not None:
+                told.append(chance)
+                came.append(left - 1 < 10)
+    told, came = np.array(told), np.array(came)
+
+    assert abs(told.mean() - came.mean()) < 0.1
+    assert came[told > 0.8].mean() > 0.8
+    assert came[told < 0.2].mean() < 0.2

@@ -42,6 +42,31 @@ def test_a_booster_that_learnt_nothing_is_a_constant():
     assert onnx.predict(np.ones((3, 2))) == pytest.approx([7.0] * 3)
 
 
+@pytest.mark.parametrize("seen_in_training", [True, False])
+def test_an_unknown_value_goes_where_the_booster_sends_it(problem, seen_in_training):
+    features, target = problem
+    holed = np.where(np.random.default_rng(1).random(features.shape) < 0.2, np.nan, features)
+    booster = boosted(holed if seen_in_training else features, target)
+
+    onnx = OnnxModel(to_onnx([booster], [np.arange(6)], n_features=6))
+
+    assert onnx.predict(holed) == pytest.approx(booster.predict(holed), abs=1e-4)
+
+
+def test_every_target_is_the_mean_of_its_own_boosters(problem):
+    features, target = problem
+    columns = [np.arange(6)] * 3
+    boosters = [boosted(features, part, seed=i) for i, part in enumerate([target, -target, target])]
+
+    onnx = OnnxModel(to_onnx(boosters, columns, n_features=6, targets=[0, 1, 0]))
+
+    first = (boosters[0].predict(features) + boosters[2].predict(features)) / 2
+    assert onnx.predict_all(features)[:, 0] == pytest.approx(first, abs=1e-4)
+    assert onnx.predict_all(features)[:, 1] == pytest.approx(
+        boosters[1].predict(features), abs=1e-4
+    )
+
+
 def test_splits_by_category_are_refused(problem):
     features, target = problem
     codes = np.abs(features[:, :1] * 10) % 7

@@ -1,6 +1,7 @@
 """Measure the product's own models on data sets in folders.
 
 python manage.py benchmark maintenance --data ../shared/data/cmapss --json figures.json
+python manage.py benchmark classify --data ../shared/data/ai4i2020
 
 Other kinds live in `mlops.benchmarks`, one module each.
 """
@@ -8,26 +9,30 @@ Other kinds live in `mlops.benchmarks`, one module each.
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, anomaly, monitoring
+from mlops.benchmarks import BadFolder, Figures, anomaly, classify, monitoring, vibration
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
 from mlops.maintenance.run_to_failure import RunToFailure
 
-# Kinds beside `maintenance`, which has options of its own: name -> what runs it.
-KINDS = {
-    "anomaly": anomaly.run,
-    "monitoring": monitoring.run,
-}
 PUBLISHED_AS = "published (capped RMSE / NASA score; conventions differ, see the module)"
+
+# What measures each kind, and which options it takes beside the folder.
+KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
+    "anomaly": (anomaly.run, ()),
+    "classify": (classify.run, ("target", "ignored")),
+    "monitoring": (monitoring.run, ()),
+    "vibration": (vibration.run, ()),
+}
 
 
 class Command(BaseCommand):
@@ -39,22 +44,35 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=Path, help="also write the figures to this file")
         parser.add_argument(
             "--cap", default=str(evaluation.CONVENTIONAL_CAP), metavar="STEPS|auto",
-            help="maintenance: horizon of training and capped figures (default: literature's 125)",
+            help="horizon of training and capped figures (default: the literature's 125)",
+        )  # fmt: skip
+
+        parser.add_argument("--target", help="classify: the column of the outcome")
+        parser.add_argument(
+            "--ignore", dest="ignored", action="append", default=[], metavar="COLUMN",
+            help="classify: a column that must not be an input (may be repeated)",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["kind"] == "maintenance":
-            metrics = self._all_lives(options["data"], _cap(options["cap"]))
-        else:
-            try:
-                metrics = KINDS[options["kind"]](options["data"], say=self.stdout.write)
-            except BadFolder as error:
-                raise CommandError(str(error)) from error
+        if not options["data"].is_dir():
+            raise CommandError(f"{options['data']} is not a folder.")
+        metrics = self._measured(options)
         if options["json"]:
             options["json"].write_text(json.dumps({"metrics": metrics}, indent=2) + "\n")
 
-    def _all_lives(self, folder: Path, cap: float | None) -> dict[str, dict[str, float]]:
-        metrics: dict[str, dict[str, float]] = {}
+    def _measured(self, options: dict[str, Any]) -> Figures:
+        if options["kind"] not in KINDS:
+            return self._lives(options["data"], _cap(options["cap"]))
+        run, taken = KINDS[options["kind"]]
+        try:
+            return run(
+                options["data"], say=self.stdout.write, **{name: options[name] for name in taken}
+            )
+        except BadFolder as error:
+            raise CommandError(str(error)) from error
+
+    def _lives(self, folder: Path, cap: float | None) -> Figures:
+        metrics: Figures = {}
         try:
             for data in run_to_failure.read_all(folder):
                 metrics[data.name] = self._maintenance(data, cap)

@@ -1,0 +1,1 @@
+"""Outcomes of cases from tables of parameters: what became of a part, a run, a machine."""

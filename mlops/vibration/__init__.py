@@ -1,0 +1,1 @@
+"""Vibration: bursts of acceleration samples, their levels, spectra, bearing lines and faults."""
