@@ -146,7 +146,7 @@ def test_a_name_that_has_no_room_is_left_out_and_its_line_stays():
 def test_silence_is_drawn_as_a_level_line():
     chart = spectrum_chart(Spectrum(np.arange(0.0, 4.0), np.zeros(4)), [], name="Spectrum")
 
-    assert chart.path == "M52.0 266.0L260.7 266.0L469.3 266.0L678.0 266.0"
+    assert chart.path == "M52.0 266.0L255.3 266.0L458.7 266.0L662.0 266.0"
 
 
 def test_one_burst_is_a_dot_and_limits_are_named():
@@ -158,3 +158,20 @@ def test_one_burst_is_a_dot_and_limits_are_named():
     assert (chart.path, len(chart.dots)) == ("", 1)
     assert [limit.words for limit in chart.limits] == ["A | B", "B | C", "C | D"]
     assert trend_chart([], ()) is None
+
+
+def test_the_form_as_it_is_shown_can_be_saved(shaken, portal, path):
+    html = text_of(portal("engineer").get(path))
+    form = html.split('id="place"')[1].split("</form>")[0]
+    said = dict(re.findall(r'<input[^>]*name="(\w+)" value="([^"]*)"', form))
+    said |= dict(re.findall(r'name="(\w+)".*?<option value="([^"]*)" selected', form, re.DOTALL))
+
+    assert portal("engineer").post(f"{path}place/", said).status_code == 302
+    assert BearingPlace.objects.get().element_mm == 7.94
+
+
+def test_the_point_that_matters_most_is_shown_first(shaken, portal, path):
+    newer = sent(point="a quiet one", taken_at=timezone.now().isoformat())
+    services.store_bursts(machine=shaken, raw=[newer], now=timezone.now())
+
+    assert f"Envelope spectrum of {POINT}" in text_of(portal("viewer").get(path))
