@@ -12,7 +12,7 @@ from mlops.vibration.bearing import Part
 from mlops.vibration.pictures import Mark
 from mlops.vibration.spectra import Spectrum
 
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 678.0, 12.0, 266.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 662.0, 12.0, 266.0
 # Rows for names above the curve, one a part, so that two parts never write over each other.
 ROWS = {Part.OUTER_RACE: 0, Part.INNER_RACE: 1, Part.ROLLING_ELEMENT: 2, Part.CAGE: 3}
 ROW_PX = 15.0

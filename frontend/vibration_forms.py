@@ -72,6 +72,9 @@ def place_initial(place: BearingPlace | None, *, point: str) -> dict[str, Any]:
     """Return a place as the form shows it."""
     if place is None:
         return {"point": point}
-    said = {name: getattr(place, name, None) for name in PlaceForm.base_fields}
+    said: dict[str, Any] = {}
+    for name in PlaceForm.base_fields:
+        value = getattr(place, name, None)
+        said[name] = f"{value:g}" if isinstance(value, float) else value
     said["scope"] = "machine" if place.machine_id else "type"
     return said

@@ -76,11 +76,12 @@ def address(machine: ProductionMachine) -> str:
 
 
 def build(machine: ProductionMachine, *, point: str, burst_id: str) -> VibrationPage:
-    """Gather the page; without a known point or burst the newest is shown."""
+    """Gather the page; without a known point the one that matters most is shown, without
+    a known burst its newest."""
     url = address(machine)
     newest = mlops_selectors.newest_bursts(machine.pk)
-    last = max(newest, key=lambda row: row.taken_at, default=None)
-    chosen = next((row for row in newest if row.point == point), last)
+    worst = max(newest, key=_matters, default=None)
+    chosen = next((row for row in newest if row.point == point), worst)
     places = mlops_selectors.bearing_places(machine)
     if chosen is None:
         return VibrationPage(machine, url, (), None, None, places.get(point))
@@ -98,6 +99,12 @@ def build(machine: ProductionMachine, *, point: str, burst_id: str) -> Vibration
         trend=_trend(lately, url, place),
         place=place,
     )  # fmt: skip
+
+
+def _matters(row: VibrationBurst) -> tuple[bool, str, datetime]:
+    """Order points by damage, then zone, then how fresh they are."""
+    zone = row.figures["zone"]
+    return row.diagnosis["damaged"] is not None, zone["name"] if zone else "", row.taken_at
 
 
 def _row(row: VibrationBurst, url: str, *, is_chosen: bool) -> PointRow:

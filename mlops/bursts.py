@@ -51,6 +51,11 @@ def burst_of(row: VibrationBurst) -> Burst | None:
     return Burst(samples, row.sample_rate_hz, row.speed_rpm)
 
 
+def _plain_envelope(burst: Burst) -> Spectrum:
+    """Return an envelope as wide as it is drawn where no lines are looked for."""
+    return envelope_spectrum(burst, min_width_hz=pictures.WITHOUT_LINES_HZ)
+
+
 def picture(row: VibrationBurst, place: judging.Place | None) -> Picture | None:
     """Return what is drawn of a burst by what is known of its place now.
 
@@ -60,7 +65,7 @@ def picture(row: VibrationBurst, place: judging.Place | None) -> Picture | None:
     if burst is None:
         return None
     judged = judging.judge(burst, place)
-    envelope = judged.diagnosis.envelope if judged.diagnosis else envelope_spectrum(burst)
+    envelope = judged.diagnosis.envelope if judged.diagnosis else _plain_envelope(burst)
     marks = pictures.marks_found(judged.diagnosis.lines) if judged.diagnosis else ()
     speed = judging.with_speed(burst, place).speed_rpm
     expected: tuple[pictures.Mark, ...] = ()

@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from billing import selectors as billing_selectors
-from config.demo import founding, history, learning, money, upkeep
+from config.demo import founding, history, learning, money, upkeep, vibration
 from config.demo.diary import Diary, FactoryEntry
 from config.demo.founding import Founded
 from config.demo.gateway import Tally
@@ -148,6 +148,7 @@ class Chain:
                 for m in part.machines
             }
             upkeep.found_upkeep(machines=happened, at=now)
+            vibration.found_bursts(machine_ids=part.founded.machines, at=now)
             learning.record_missing(happened)
             untrained = [
                 name for name in part.trained if self.retrain or not learning.has_model(name)
