@@ -2,18 +2,20 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from django.test import Client
 
-from mlops import bursts, selectors, services
+from mlops import bursts, selectors, services, tasks
 from mlops.models import BearingPlace, VibrationBurst
 from mlops.services import PlaceFields, PlaceRefused
 from mlops.vibration import arriving
 from production import services as production_services
 from tenants.context import factory_context
+from tenants.models import Job
 from tests.conftest import PUBLIC_HOST
 from tests.mlops.vibration.bursts import struck
 
@@ -176,6 +178,23 @@ def test_when_a_place_becomes_known_the_newest_bursts_are_judged_anew(pump):
 
     damaged = [row.diagnosis["damaged"] for row in selectors.bursts_of(pump.pk)]
     assert (n_judged, damaged) == (1, ["outer race", None])
+
+
+def test_saving_a_place_queues_that_judgement_once(pump):
+    for bearing in ("6205", "6206"):
+        bearing_6205(pump, bearing=bearing)
+
+    assert Job.objects.filter(task="mlops.judge_bursts").count() == 1
+
+
+def test_the_clock_thins_the_bursts_of_every_factory(pump, in_acme, monkeypatch):
+    store(pump, sent(), sent(taken_at="2026-11-25T10:00:00Z"))
+    monkeypatch.setattr(services, "thin_bursts", partial(services.thin_bursts, n_whole=1))
+
+    tasks.thin_bursts()
+
+    with factory_context(in_acme):
+        assert VibrationBurst.objects.filter(payload=None).count() == 1
 
 
 @pytest.mark.parametrize(
