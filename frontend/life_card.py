@@ -42,6 +42,7 @@ def _known(heading: str, prediction: Prediction) -> LifeCard:
         big = life.interval_words(low, high, unit)
         under = f"{chances}. Best estimate: {best:,} {life.units(best, unit)}."
         drawn = life.drawing(low=low, best=rul, high=high, unit=unit)
+    under = " ".join(part for part in (under, _chances_words(prediction)) if part)
     notes = (
         f"Judged {moment(prediction.made_at)}.",
         life.usage_words(prediction.usage_at, unit),
@@ -56,6 +57,16 @@ def _known(heading: str, prediction: Prediction) -> LifeCard:
         reasons=life.reasons(prediction.reasons),
         footnote=" ".join(note for note in notes if note),
     )
+
+
+def _chances_words(prediction: Prediction) -> str:
+    """Say how likely a failure is within some days, as far as that can be told."""
+    told = [
+        f"{days} days: {min(99, max(1, round(100 * chance)))} %"
+        for days, chance in sorted(prediction.chances.items(), key=lambda item: int(item[0]))
+        if chance is not None
+    ]
+    return f"Failure within {'; '.join(told)}." if told else ""
 
 
 def _track_record(version: ModelVersion | None, unit: str) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from frontend import life_card
 from mlops.models import Kind, ModelVersion, Prediction
 from telemetry.models import Signal
 
@@ -141,3 +142,10 @@ def test_a_silent_machine_is_never_shown_as_idle(portal, mill, heard):
 
     assert 'class="tile is-nodata"' in page
     assert 'class="tile is-idle' not in page
+
+
+def test_the_chance_of_failure_is_told_as_far_as_it_is_known():
+    said = Prediction(chances={"14": 0.998, "7": 0.31, "30": None})
+
+    assert life_card._chances_words(said) == "Failure within 7 days: 31 %; 14 days: 99 %."
+    assert life_card._chances_words(Prediction(chances={"7": None})) == ""

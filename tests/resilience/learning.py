@@ -161,6 +161,63 @@ def book(*, schema: str) -> dict[str, Any]:
     }
 
 
+def turn_out(*, schema: str, version: int, cases: str, losses: list[float]) -> None:
+    """Let cases turn out so for a version, as if their truth had become known."""
+    from django.utils import timezone
+
+    from mlops.models import ModelVersion, Outcome
+    from production.models import Machine
+    from tenants.context import factory_context
+
+    with factory_context(schema):
+        one = ModelVersion.objects.get(version=version, kind=KIND)
+        machine = Machine.objects.get(name="Mill 1")
+        for i, loss in enumerate(losses):
+            Outcome.objects.create(
+                version=one, machine=machine, case_key=f"{cases} {i}", known_at=timezone.now(),
+                was_serving=one.alias == "champion", n_predictions=1, loss=loss, is_right=True,
+            )  # fmt: skip
+
+
+def watch(*, schema: str) -> str:
+    """Have the worker watch the version in service, as the clock does; return the job's id."""
+    from mlops.models import ModelVersion
+    from tenants import jobs
+    from tenants.context import factory_context
+
+    with factory_context(schema) as factory:
+        champion = ModelVersion.objects.get(alias="champion", kind=KIND)
+        kwargs = {"version_id": str(champion.pk)}
+        return str(jobs.enqueue(task="mlops.watch", kwargs=kwargs, factory=factory).pk)
+
+
+def forget_copies(*, schema: str) -> int:
+    """Remove the copies of models on this machine's disk; return how many there were."""
+    from django.conf import settings
+
+    copies = list((settings.VAR_DIR / "models" / schema).glob("*.takt"))
+    for copy in copies:
+        copy.unlink()
+    return len(copies)
+
+
+def in_book(*, schema: str, machine_type_id: str) -> dict[str, str]:
+    """Return the run that each alias of a type points to in MLflow's book."""
+    from mlops import registry
+    from tenants import names
+    from tenants.context import factory_context
+
+    with factory_context(schema):
+        client, _ = registry._client()
+        name = names.mlflow_model(KIND)
+        pointed = client.get_registered_model(name).aliases
+        return {
+            alias.removesuffix(f"-{machine_type_id}"): client.get_model_version(name, number).run_id
+            for alias, number in pointed.items()
+            if alias.endswith(machine_type_id)
+        }
+
+
 def _serve() -> None:
     import django
 
@@ -170,7 +227,10 @@ def _serve() -> None:
     # What services log must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    known = (found, train, score, newest_prediction, sweep, versions, objects, book)
+    known = (
+        found, train, score, newest_prediction, sweep, versions, objects, book, turn_out, watch,
+        forget_copies, in_book,
+    )  # fmt: skip
     for line in sys.stdin:
         what, arguments = json.loads(line)
         try:
