@@ -3,9 +3,10 @@
 from datetime import timedelta
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
-from mlops import selectors, services
+from mlops import kinds, selectors, services
 from mlops.models import Finding, ModelVersion, Outcome, Prediction, VersionEvent
 from production import services as production_services
 from telemetry.models import Keyset, ReadingHot, SignalKey
@@ -172,24 +173,11 @@ def test_a_failure_shows_how_what_was_said_turned_out(mills):
     kind, machines = mills
     train(kind)
     train(kind)
-    mill, device = machines[1], machines[1].devices.get()
-    last = ReadingHot.objects.filter(device_id=device.pk).order_by("-ts").first()
-    assert last is not None
+    mill = machines[1]
     ModelVersion.objects.update(created_at=plant.START)
-    services.score_machines(machine_ids=[mill.pk], at=last.ts)
-    # It runs on as its wear goes, fails, and is judged by what was said 40 hours before.
-    rest = worn_values(60, 501)[20:]
-    began = last.ts + timedelta(hours=1)
-    meter = 20.0
-    keyset = last.keyset_id
-    order = ordered_keys(keyset)
-    for i, values in enumerate(rest):
-        by_key = dict(zip(SIGNALS, values, strict=True)) | {plant.METER: meter + i + 1}
-        ReadingHot.objects.create(
-            device_id=device.pk, ts=began + timedelta(hours=i), keyset_id=keyset,
-            vals=[float(by_key[key]) for key in order],
-        )  # fmt: skip
-    failed_at = began + timedelta(hours=len(rest) - 1)
+    services.score_machines(machine_ids=[mill.pk], at=last_reading(mill).ts)
+    # It runs on as its wear goes, fails, and is judged by what was said before.
+    failed_at = run_on(mill, worn_values(60, 501)[20:])
     services.score_machines(machine_ids=[mill.pk], at=failed_at - timedelta(hours=6))
     production_services.record_failure(
         machine_id=mill.pk, failed_at=failed_at, mode="vibration", component="Spindle"
@@ -205,6 +193,25 @@ def test_a_failure_shows_how_what_was_said_turned_out(mills):
     assert record.n == 1
     again = services.watch(version_id=version(1).pk, at=failed_at + timedelta(hours=1))
     assert again["outcomes"] == 0
+
+
+def last_reading(machine):
+    rows = ReadingHot.objects.filter(device_id=machine.devices.get().pk)
+    return rows.latest("ts")
+
+
+def run_on(machine, values):
+    """Write further hours of a machine after its last reading; return the time of the last one."""
+    last = last_reading(machine)
+    order = ordered_keys(last.keyset_id)
+    meter = last.vals[order.index(plant.METER)]
+    for i, row in enumerate(values, start=1):
+        by_key = dict(zip(SIGNALS, row, strict=True)) | {plant.METER: meter + i}
+        ReadingHot.objects.create(
+            device_id=last.device_id, ts=last.ts + timedelta(hours=i), keyset_id=last.keyset_id,
+            vals=[float(by_key[key]) for key in order],
+        )  # fmt: skip
+    return last.ts + timedelta(hours=len(values))
 
 
 def ordered_keys(keyset_id):
@@ -277,3 +284,45 @@ def test_the_plan_s_number_of_trainings_a_month_is_exact(mills):
 
     Job.objects.filter(pk=first.pk).update(state=Job.State.FAILED)  # refused: it does not count
     assert services.request_training(machine_type_id=kind.pk, by=None).pk != first.pk
+
+
+def test_a_sensor_that_drifts_is_a_finding_and_a_product_change_is_none(mills):
+    kind, machines = mills
+    train(kind)
+    drifting, changed = machines[1], machines[2]
+    heat = worn_values(200, 7)[:40] + np.array([60.0, 0.0, 0.0])
+    ends = [
+        run_on(drifting, heat),
+        run_on(changed, worn_values(200, 8)[:40] + np.array([60.0, 90.0, 20.0])),
+    ]
+
+    services.look(version=version(1), machines=machines, at=max(ends))
+
+    found = {row.machine_id: row for row in Finding.objects.all()}
+    assert set(found) == {drifting.pk, changed.pk}
+    assert (found[drifting.pk].what, found[drifting.pk].signal) == ("input_drift", "heat_c")
+    assert "check the sensor" in found[drifting.pk].message
+    assert found[changed.pk].what == "new_regime"
+    assert "No signal has drifted" in found[changed.pk].message
+
+
+def test_a_verdict_is_a_case_of_the_next_data_set(mills):
+    kind, machines = mills
+    train(kind)
+    mill = machines[0]
+    at = last_reading(mill).ts + timedelta(hours=1)
+    before = kinds.of(KIND).snapshot(kind, at=at)
+    order = production_services.propose_work_order(
+        machine_id=mill.pk, title="Check the spindle", component="Spindle", dedup_key="w", at=at
+    )
+    production_services.approve(order=order, by=None, at=at)
+    production_services.complete(
+        order=order, by=None, at=at + timedelta(hours=1), verdict="real",
+        code=production_services.FailureCode(mode="vibration"),
+    )  # fmt: skip
+
+    after = kinds.of(KIND).snapshot(kind, at=at + timedelta(hours=2))
+
+    new = {case.key for case in after.cases} - {case.key for case in before.cases}
+    assert [key.partition("/")[0] for key in new] == [str(mill.pk)]
+    assert after.digest != before.digest
