@@ -145,3 +145,10 @@ def too_rarely_right(n_right: int, n: int, level: float) -> float:
     from scipy.stats import binom
 
     return float(binom.cdf(n_right, n, level)) if n else 1.0
+
+
+def so_often(n_found: int, n: int, share: float) -> float:
+    """Return the chance of at least `n_found` of `n` where each has the chance `share`."""
+    from scipy.stats import binom
+
+    return float(binom.sf(n_found - 1, n, share)) if n else 1.0

@@ -29,6 +29,13 @@ def propose(predictions: Iterable[Prediction]) -> list[WorkOrder]:
     return found
 
 
+def calls_for_work(prediction: Prediction) -> bool:
+    """Say whether a prediction flags its machine: likely to fail within a fortnight, unusual."""
+    if prediction.kind == Kind.REMAINING_LIFE:
+        return (prediction.chances.get(str(PLAN_DAYS)) or 0.0) >= LIKELY
+    return prediction.since is not None
+
+
 def _wear(prediction: Prediction) -> list[WorkOrder]:
     chances = {int(days): chance for days, chance in prediction.chances.items()}
     within = chances.get(PLAN_DAYS)

@@ -15,7 +15,7 @@ from mlops.drift import Departure
 from mlops.kinds import ModelKind, NotReady, Watched
 from mlops.maintenance.reasons import written
 from mlops.models import Finding, ModelVersion, Outcome
-from mlops.services import judging, training
+from mlops.services import judging, proposing, training
 from production import selectors as production_selectors
 from production.models import Machine
 from tenants import storage
@@ -28,6 +28,12 @@ MIN_NEW_CASES = 3
 CALENDAR = timedelta(days=30)
 # The intervals have to be this unlikely before they are said to hold no longer.
 CALIBRATION_ALPHA = 0.01
+# Of a fleet this part may be flagged at once; more than that beyond chance has one cause.
+USUALLY_FLAGGED = 0.2
+FLEET_ALPHA = 0.01
+MIN_FLEET = 4
+LABELS_WITHIN = timedelta(days=30)
+MIN_WAITING = 3
 
 
 def watch(*, version_id: UUID, at: datetime) -> dict[str, int]:
@@ -77,7 +83,12 @@ def settle(*, version: ModelVersion, machines: Iterable[Machine], at: datetime) 
 def look(*, version: ModelVersion, machines: list[Machine], at: datetime) -> int:
     """Look for drift and for intervals that hold no longer; return how many findings are new."""
     kind = kinds.of(version.kind)
-    found = [*_calibration(kind, version), *_inputs(kind, version, machines, at)]
+    found = [
+        *_calibration(kind, version),
+        *_inputs(kind, version, machines, at),
+        *_predictions(version, machines),
+        *_labels(version, at),
+    ]
     kept = {(f.machine_id, f.what, f.signal) for f in found}
     n_new = 0
     with transaction.atomic():
@@ -131,6 +142,41 @@ def _inputs(
         departures = drift.departures(watched.reference, watched.recent, n_machines=len(machines))
         found += [_finding(version, machine, watched, departure) for departure in departures]
     return found
+
+
+def _predictions(version: ModelVersion, machines: list[Machine]) -> list[Finding]:
+    """Find so many machines flagged at once that it is hardly each by itself."""
+    ids = [machine.pk for machine in machines]
+    latest = selectors.latest_predictions(ids, kind=version.kind).values()
+    said = [row for row in latest if row.version_id == version.pk and row.state == "ok"]
+    n_flagged = sum(proposing.calls_for_work(row) for row in said)
+    p = promotion.so_often(n_flagged, len(said), USUALLY_FLAGGED)
+    if len(said) < MIN_FLEET or p > FLEET_ALPHA:
+        return []
+    message = (
+        f"{n_flagged} of {len(said)} machines are flagged at once. Something that they share has "
+        "changed, a material, the room, or the model no longer fits: look there first."
+    )
+    evidence = {"n": len(said), "n_flagged": n_flagged, "p": p}
+    what = Finding.What.PREDICTION_DRIFT
+    return [Finding(version=version, what=what, message=message, evidence=evidence)]
+
+
+def _labels(version: ModelVersion, at: datetime) -> list[Finding]:
+    """Find proposals that nobody has judged for so long that the track record stands still."""
+    waiting = production_selectors.open_orders().filter(
+        source="prediction", created_at__lt=at - LABELS_WITHIN,
+        machine__machine_type_id=version.machine_type_id,
+    )  # fmt: skip
+    n_waiting = waiting.count()
+    if n_waiting < MIN_WAITING:
+        return []
+    message = (
+        f"{n_waiting} proposed work orders have had no verdict for {LABELS_WITHIN.days} days: "
+        "without verdicts nobody knows how good the model is, and it learns nothing."
+    )
+    what, evidence = Finding.What.LABELS, {"n_waiting": n_waiting}
+    return [Finding(version=version, what=what, message=message, evidence=evidence)]
 
 
 def _finding(

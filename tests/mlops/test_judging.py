@@ -326,3 +326,39 @@ def test_a_verdict_is_a_case_of_the_next_data_set(mills):
     new = {case.key for case in after.cases} - {case.key for case in before.cases}
     assert [key.partition("/")[0] for key in new] == [str(mill.pk)]
     assert after.digest != before.digest
+
+
+@pytest.mark.parametrize(("n_flagged", "n_found"), [(2, 0), (5, 1)])
+def test_many_machines_flagged_at_once_point_to_what_they_share(mills, n_flagged, n_found):
+    kind, machines = mills
+    train(kind)
+    machines += [plant.mill(f"Mill {i}", kind) for i in (4, 5, 6)]
+    for i, machine in enumerate(machines):
+        Prediction.objects.create(
+            machine=machine, version=version(1), made_at=plant.START + timedelta(days=90),
+            state="ok", rul=5.0, rul_low=1.0, rul_high=9.0, usage_at=1.0,
+            chances={"14": 0.9 if i < n_flagged else 0.01},
+        )  # fmt: skip
+
+    services.look(version=version(1), machines=machines, at=plant.START + timedelta(days=90))
+
+    found = Finding.objects.filter(what="prediction_drift")
+    assert found.count() == n_found
+    assert all(f"{n_flagged} of 6 machines are flagged at once" in f.message for f in found)
+
+
+def test_proposals_that_nobody_judges_are_a_finding(mills):
+    kind, machines = mills
+    train(kind)
+    for machine in machines:
+        production_services.propose_work_order(
+            machine_id=machine.pk, title="Check", dedup_key=f"w{machine.pk}", at=plant.START
+        )
+
+    services.look(version=version(1), machines=[], at=plant.START + timedelta(days=29))
+    assert not Finding.objects.filter(what="labels").exists()
+    services.look(version=version(1), machines=[], at=plant.START + timedelta(days=31))
+
+    assert (
+        "3 proposed work orders have had no verdict" in Finding.objects.get(what="labels").message
+    )
