@@ -1,7 +1,6 @@
 """The card of a machine's health: how it is, why, and how far up the ladder it is judged."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.urls import reverse
 
@@ -32,7 +31,6 @@ class HealthCard:
     big: str
     under: str
     is_off: bool
-    since: datetime | None
     reasons: tuple[Reason, ...]
     order_url: str
     order_words: str
@@ -44,16 +42,14 @@ def of_machine(machine: Machine) -> HealthCard:
     """Say how a machine is, by the highest rung of the ladder that it has reached."""
     found = mlops_selectors.latest_predictions([machine.pk], kind=Kind.ANOMALY).get(machine.pk)
     big, under, is_off = _words(found)
-    since = found.since if found and found.state == Prediction.State.OK else None
-    order = production_selectors.orders_for(machine.pk).filter(source="prediction").first()
-    is_open = order is not None and order.is_open
+    open_orders = production_selectors.open_orders().filter(machine=machine)
+    order = open_orders.filter(source="prediction").first()
     return HealthCard(
         big=big,
         under=under,
         is_off=is_off,
-        since=since,
         reasons=life.reasons(found.reasons) if found else (),
-        order_url=reverse("frontend:order", args=[order.pk]) if order and is_open else "",
+        order_url=reverse("frontend:order", args=[order.pk]) if order else "",
         order_words=f"{order.title} ({order.get_state_display().lower()})" if order else "",
         rungs=_rungs(machine, found),
         footnote=_footnote(machine, found),

@@ -50,7 +50,7 @@ urlpatterns = [
     path("maintenance/", maintenance.order_list, name="maintenance"),
     path("maintenance/orders/new/", maintenance.order_new, name="order-new"),
     path("maintenance/orders/<uuid:order_id>/", maintenance.order_detail, name="order"),
-    path("maintenance/orders/<uuid:order_id>/work/", maintenance.order_work, name="order-work"),
+    path("maintenance/orders/<uuid:order_id>/hands-on/", maintenance.order_work, name="order-work"),
     path("maintenance/orders/<uuid:order_id>/act/", maintenance.order_act, name="order-act"),
     path(
         "maintenance/orders/<uuid:order_id>/photos/<uuid:photo_id>/",

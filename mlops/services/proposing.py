@@ -1,8 +1,9 @@
 """From what models say to work that is proposed: once a finding, with reason, date and price."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 
+from mlops import datasets
 from mlops.models import Kind, Prediction
 from production import services as production_services
 from production.models import Machine, WorkOrder
@@ -22,6 +23,8 @@ def propose(predictions: Iterable[Prediction]) -> list[WorkOrder]:
     for prediction in predictions:
         if prediction.state != Prediction.State.OK or prediction.is_shadow:
             continue
+        if not calls_for_work(prediction):
+            continue
         if prediction.kind == Kind.REMAINING_LIFE:
             found += _wear(prediction)
         elif prediction.version_id is not None:
@@ -38,9 +41,7 @@ def calls_for_work(prediction: Prediction) -> bool:
 
 def _wear(prediction: Prediction) -> list[WorkOrder]:
     chances = {int(days): chance for days, chance in prediction.chances.items()}
-    within = chances.get(PLAN_DAYS)
-    if within is None or within < LIKELY:
-        return []
+    within = chances[PLAN_DAYS] or 0.0
     machine, per_day = prediction.machine, prediction.usage_per_day or 0.0
     component = machine.machine_type.component or "machine"
     is_soon = (chances.get(SOON_DAYS) or 0.0) >= 0.5
@@ -50,7 +51,8 @@ def _wear(prediction: Prediction) -> list[WorkOrder]:
         days = max(1.0, min(prediction.rul_low / per_day, float(PLAN_DAYS)))
         due_by = prediction.made_at + timedelta(days=days)
     cost = machine.cost_per_hour_minor
-    waiting = round(cost * _hours_down(machine) * within / PLAN_DAYS) if cost else None
+    hours = _hours_down(machine)
+    waiting = round(cost * hours * within / PLAN_DAYS) if cost else None
     return [
         production_services.propose_work_order(
             machine_id=machine.pk,
@@ -60,14 +62,13 @@ def _wear(prediction: Prediction) -> list[WorkOrder]:
             at=prediction.made_at,
             source_ref=f"prediction-{prediction.pk}",
             reason=_reason(prediction, within),
-            first_checks=_checks(prediction.reasons),
+            first_checks=_checks(prediction),
             priority=1 if is_soon else 2,
             due_from=prediction.made_at,
             due_by=due_by,
             waiting_cost_minor_per_day=waiting,
             waiting_cost=(
-                f"{within:.0%} chance in {PLAN_DAYS} days of about "
-                f"{_hours_down(machine):g} h standstill"
+                f"{within:.0%} chance in {PLAN_DAYS} days of about {hours:g} h standstill"
                 if waiting
                 else ""
             ),
@@ -105,7 +106,7 @@ def _unusual(prediction: Prediction) -> list[WorkOrder]:
             source_ref=f"prediction-{prediction.pk}",
             reason="\n".join(str(reason["sentence"]) for reason in prediction.reasons)
             or "The signals do not fit each other.",
-            first_checks=_checks(prediction.reasons),
+            first_checks=_checks(prediction),
             priority=2 if health < 50 else 3,
             due_from=prediction.made_at,
             due_by=prediction.made_at + timedelta(days=SOON_DAYS),
@@ -113,22 +114,24 @@ def _unusual(prediction: Prediction) -> list[WorkOrder]:
     ]
 
 
-def _checks(reasons: Sequence[dict[str, object]]) -> list[str]:
+def _checks(prediction: Prediction) -> list[str]:
     """Say what to look at first: the strongest signals, the sensor before the machine."""
-    keys = [str(reason["signal"]) for reason in reasons[:2]]
+    keys = [str(reason["signal"]) for reason in prediction.reasons[:2]]
     if not keys:
         return []
+    names = datasets.names_of(prediction.machine)
+    labels = [names[key].label if key in names else key for key in keys]
     return [
-        f"Is the sensor of {keys[0]} firmly mounted and its cable whole?",
-        *(f"Look, listen and feel where {key} is measured." for key in keys),
+        f"Is the sensor of {labels[0]} firmly mounted and its cable whole?",
+        *(f"Look, listen and feel where {label} is measured." for label in labels),
     ]
 
 
 def _hours_down(machine: Machine) -> float:
-    """Return the usual standstill after a failure of such machines, in hours."""
+    """Return the usual standstill after a failure of the machine, in hours; 4 if not known."""
     hours = [
         (f.restored_at - f.failed_at) / timedelta(hours=1)
-        for f in machine.failures.all()
+        for f in datasets.failures_of(machine)
         if f.restored_at is not None
     ]
     return sorted(hours)[len(hours) // 2] if hours else 4.0

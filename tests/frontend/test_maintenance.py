@@ -128,7 +128,7 @@ def test_an_order_goes_from_approval_to_a_verdict(act, proposed, bearing):
 
 def test_every_form_of_a_page_is_a_request_of_its_own(act, proposed, portal):
     act("engineer", "approve")
-    page = text_of(portal("operator").get(f"/maintenance/orders/{proposed.pk}/work/"))
+    page = text_of(portal("operator").get(f"/maintenance/orders/{proposed.pk}/hands-on/"))
     ids = re.findall(r'name="request_id" value="([^"]+)"', page)
 
     assert len(ids) == len(set(ids)) > 3
@@ -157,7 +157,7 @@ def test_what_is_refused_says_why_and_keeps_the_form(act):
 def test_a_checklist_is_ticked_off_on_the_phone(act, proposed, portal):
     act("engineer", "approve")
     item = CheckItem.objects.create(order=proposed, position=1, text="Play", unit="mm")
-    path = f"/maintenance/orders/{proposed.pk}/work/"
+    path = f"/maintenance/orders/{proposed.pk}/hands-on/"
     assert "0 of 1" in text_of(portal("operator").get(path))
     assert "give the value in mm" in act("operator", "check", item=item.pk).json()["error"]
     act("operator", "check", item=item.pk, value="0,02", result="not_ok")
@@ -170,7 +170,7 @@ def test_a_checklist_is_ticked_off_on_the_phone(act, proposed, portal):
 def test_without_the_script_a_refusal_is_a_message(proposed, portal):
     operator = portal("operator")
     operator.post(f"/maintenance/orders/{proposed.pk}/act/", {"action": "start", "back": "work"})
-    page = text_of(operator.get(f"/maintenance/orders/{proposed.pk}/work/"))
+    page = text_of(operator.get(f"/maintenance/orders/{proposed.pk}/hands-on/"))
 
     assert "WO-000001 is proposed." in page
     assert "An engineer has to approve this first." in page
@@ -220,7 +220,7 @@ def test_a_report_is_written_down_once(mill, portal):
         answer = operator.post("/maintenance/orders/new/", fields)
 
     order = WorkOrder.objects.get()
-    assert answer.headers["Location"] == f"/maintenance/orders/{order.pk}/work/"
+    assert answer.headers["Location"] == f"/maintenance/orders/{order.pk}/hands-on/"
     assert (order.state, order.priority) == ("proposed", 2)
 
 
@@ -232,7 +232,7 @@ def test_what_is_missing_in_a_report_is_listed(mill, portal):
 def test_a_code_on_the_machine_opens_what_is_to_be_done(proposed, portal, mill):
     page = text_of(portal("operator").get("/m/mill-1/"))
 
-    assert f"/maintenance/orders/{proposed.pk}/work/" in page
+    assert f"/maintenance/orders/{proposed.pk}/hands-on/" in page
     assert "Something is wrong" in page
     assert "Something is wrong" not in text_of(portal("viewer").get("/m/mill-1/"))
 
