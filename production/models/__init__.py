@@ -1,5 +1,17 @@
-"""The plant, what fails in it, and the work that keeps it running."""
+"""The plant, what fails in it, the work that keeps it running, what is made and inspected."""
 
+from production.models.inspections import (
+    Characteristic,
+    DefectType,
+    FoundDefect,
+    Inspection,
+    InspectionPlan,
+    InspectionVerdict,
+    Measurement,
+    Nonconformance,
+    NonconformanceEvent,
+    Verdict,
+)
 from production.models.maintenance import (
     MachineMeter,
     MaintenancePlan,
@@ -27,29 +39,45 @@ from production.models.plant import (
     Site,
     Status,
 )
+from production.models.products import Lot, LotEvent, OperationRun, Product, ProductionOrder
 
 __all__ = [
     "Area",
     "CalendarException",
+    "Characteristic",
     "CheckItem",
     "Counter",
+    "DefectType",
     "Failure",
+    "FoundDefect",
+    "Inspection",
+    "InspectionPlan",
+    "InspectionVerdict",
     "LabourRow",
     "Line",
+    "Lot",
+    "LotEvent",
     "Machine",
     "MachineMeter",
     "MachineType",
     "MaintenancePlan",
+    "Measurement",
+    "Nonconformance",
+    "NonconformanceEvent",
+    "OperationRun",
     "OrderPart",
     "OrderPhoto",
     "OrderSignature",
     "PlanAnchor",
     "PlanPart",
+    "Product",
+    "ProductionOrder",
     "ShiftPattern",
     "Site",
     "SparePart",
     "Status",
     "StockMovement",
+    "Verdict",
     "WorkOrder",
     "WorkOrderEvent",
 ]

@@ -9,12 +9,15 @@ from django.db.models import Q
 class Kind(models.TextChoices):
     REMAINING_LIFE = "remaining_life", "Remaining life"
     ANOMALY = "anomaly", "Unusual behaviour"
+    QUALITY = "quality", "Quality"
+    VISION = "vision", "Visual inspection"
 
 
 class ModelVersion(models.Model):
-    """One trained model of one machine type; its artifact lies on S3.
+    """One trained model of one subject; its artifact lies on S3.
 
-    At most one version of a kind and machine type is the champion, which is the one that serves.
+    The subject is a machine type or an inspection plan, as the kind has it. At most one version
+    of a kind and subject is the champion, which is the one that serves.
     A challenger predicts beside it, unseen; the version that served before stands by in the same
     way, until the new one has proved itself.
     """
@@ -28,8 +31,13 @@ class ModelVersion(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     machine_type = models.ForeignKey(
-        "production.MachineType", on_delete=models.PROTECT, related_name="model_versions"
-    )
+        "production.MachineType", null=True, blank=True, on_delete=models.PROTECT,
+        related_name="model_versions",
+    )  # fmt: skip
+    inspection_plan = models.ForeignKey(
+        "production.InspectionPlan", null=True, blank=True, on_delete=models.PROTECT,
+        related_name="model_versions",
+    )  # fmt: skip
     version = models.IntegerField()
     alias = models.CharField(max_length=10, choices=Alias.choices, blank=True, default=Alias.NONE)
     # The job that trained it: a job that is run again finds its version instead of a second one.
@@ -51,6 +59,10 @@ class ModelVersion(models.Model):
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(machine_type=None) ^ Q(inspection_plan=None),
+                name="version_has_one_subject",
+            ),
             models.UniqueConstraint(
                 fields=["kind", "machine_type", "version"], name="model_version_number"
             ),
@@ -64,10 +76,30 @@ class ModelVersion(models.Model):
                 condition=Q(alias="challenger"),
                 name="one_challenger_a_kind_and_type",
             ),
+            models.UniqueConstraint(
+                fields=["kind", "inspection_plan", "version"], name="model_version_number_of_plan"
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "inspection_plan"],
+                condition=Q(alias="champion"),
+                name="one_champion_a_kind_and_plan",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "inspection_plan"],
+                condition=Q(alias="challenger"),
+                name="one_challenger_a_kind_and_plan",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.version}"
+
+    @property
+    def subject_id(self) -> uuid.UUID:
+        """The machine type or inspection plan that it is of."""
+        found = self.machine_type_id or self.inspection_plan_id
+        assert found is not None  # by constraint
+        return found
 
 
 class Prediction(models.Model):
@@ -175,9 +207,13 @@ class Outcome(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="outcomes")
+    # Empty: of no single machine.
     machine = models.ForeignKey(
-        "production.Machine", on_delete=models.CASCADE, related_name="outcomes"
-    )
+        "production.Machine", null=True, blank=True, on_delete=models.CASCADE,
+        related_name="outcomes",
+    )  # fmt: skip
+    # Where no other version may do worse: a machine, a class of defects.
+    slice = models.CharField(max_length=80, blank=True, db_default="")
     # What became known: a failure, a verdict, an inspection.
     case_key = models.CharField(max_length=80)
     known_at = models.DateTimeField()
@@ -210,6 +246,7 @@ class Finding(models.Model):
         PREDICTION_DRIFT = "prediction_drift", "Predictions have shifted"
         CALIBRATION = "calibration", "Intervals no longer hold"
         LABELS = "labels", "No verdicts"
+        PICTURES = "pictures", "Pictures have changed"
 
     id = models.BigAutoField(primary_key=True)
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="findings")
@@ -237,112 +274,3 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.message}"
-
-
-class VibrationBurst(models.Model):
-    """Acceleration sampled evenly at one point of a machine, with what was found in it.
-
-    Known by (machine, point, taken_at), so that a burst may be posted again.
-    """
-
-    class Unit(models.TextChoices):
-        G = "g", "g"
-        M_S2 = "m/s2", "m/s²"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(
-        "production.Machine", on_delete=models.CASCADE, related_name="vibration_bursts"
-    )
-    # As the people of the factory call it: "drive end, radial".
-    point = models.CharField(max_length=80)
-    taken_at = models.DateTimeField()
-    received_at = models.DateTimeField()
-    sample_rate_hz = models.FloatField()
-    n_samples = models.IntegerField()
-    # As it was sent; kept are m/s².
-    unit = models.CharField(max_length=4, choices=Unit.choices)
-    speed_rpm = models.FloatField(null=True, blank=True)
-    load_percent = models.FloatField(null=True, blank=True)
-    # (n_samples,) m/s² as little-endian float32, zlib; null once only the figures are kept.
-    payload = models.BinaryField(null=True, blank=True)
-    figures = models.JSONField(default=dict)
-    diagnosis = models.JSONField(default=dict)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["machine", "point", "taken_at"], name="one_burst_a_point_and_time"
-            ),
-            models.CheckConstraint(
-                condition=Q(n_samples__gte=256, n_samples__lte=262_144)
-                & Q(sample_rate_hz__gte=100.0, sample_rate_hz__lte=200_000.0),
-                name="burst_within_limits",
-            ),
-            models.CheckConstraint(
-                condition=Q(speed_rpm=None) | Q(speed_rpm__gt=0.0), name="burst_turns"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.point}, {self.taken_at:%Y-%m-%d %H:%M}"
-
-
-class BearingPlace(models.Model):
-    """What is known of a measuring point: its bearing, and by which limits it is judged.
-
-    Of one machine, or of every machine of a type that has no place of its own under this name.
-    """
-
-    class Group(models.TextChoices):
-        LARGE = "group 1", "Over 300 kW"
-        MEDIUM = "group 2", "15 to 300 kW"
-        SMALL = "class I", "Up to 15 kW"
-
-    class Support(models.TextChoices):
-        RIGID = "rigid", "Rigid: a heavy foundation"
-        FLEXIBLE = "flexible", "Flexible: springs, a light frame"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(
-        "production.Machine", null=True, blank=True, on_delete=models.CASCADE,
-        related_name="bearing_places",
-    )  # fmt: skip
-    machine_type = models.ForeignKey(
-        "production.MachineType", null=True, blank=True, on_delete=models.CASCADE,
-        related_name="bearing_places",
-    )  # fmt: skip
-    point = models.CharField(max_length=80)
-    bearing = models.CharField(max_length=60, blank=True)
-    n_elements = models.IntegerField(null=True, blank=True)
-    element_mm = models.FloatField(null=True, blank=True)
-    pitch_mm = models.FloatField(null=True, blank=True)
-    angle_deg = models.FloatField(default=0.0)
-    # Empty: not known, then no zone is named.
-    machine_group = models.CharField(max_length=8, choices=Group.choices, blank=True)
-    support = models.CharField(max_length=8, choices=Support.choices, default=Support.RIGID)
-    nominal_rpm = models.FloatField(null=True, blank=True)
-    changed_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(machine=None) ^ Q(machine_type=None), name="place_on_one_or_a_type"
-            ),
-            models.UniqueConstraint(
-                fields=["machine", "machine_type", "point"], nulls_distinct=False,
-                name="one_place_a_point",
-            ),
-            models.CheckConstraint(
-                condition=Q(n_elements=None, element_mm=None, pitch_mm=None)
-                | Q(n_elements__gte=3, element_mm__gt=0.0, pitch_mm__gt=models.F("element_mm")),
-                name="place_has_a_whole_geometry",
-            ),
-            models.CheckConstraint(
-                condition=Q(angle_deg__gte=0.0, angle_deg__lt=90.0)
-                & (Q(nominal_rpm=None) | Q(nominal_rpm__gt=0.0)),
-                name="place_turns",
-            ),
-        ]  # fmt: skip
-
-    def __str__(self) -> str:
-        return self.point
