@@ -100,13 +100,14 @@ def _failures(scene: Scene) -> Iterable[Event]:
 
 
 def _models(scene: Scene) -> Iterable[Event]:
-    kinds = {machine.machine_type_id: machine for machine in scene.machines}
+    machines = {machine.machine_type: machine for machine in scene.machines}
     rows = mlops_selectors.model_versions().filter(
-        machine_type_id__in=list(kinds), created_at__gte=scene.start, created_at__lt=scene.end
+        machine_type__in=list(machines), created_at__gte=scene.start, created_at__lt=scene.end
     )
     for row in rows[:MOST_EVENTS]:
-        label = f"Model {row.version} for {row.machine_type.name}"
-        yield Event(row.created_at, None, "model", label, _page(kinds[row.machine_type_id]))
+        if row.machine_type is not None:
+            label = f"Model {row.version} for {row.machine_type.name}"
+            yield Event(row.created_at, None, "model", label, _page(machines[row.machine_type]))
 
 
 def _revisions(scene: Scene) -> Iterable[Event]:

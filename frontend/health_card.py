@@ -89,7 +89,7 @@ def _rungs(machine: Machine, found: Prediction | None) -> tuple[Rung, ...]:
         (Kind.ANOMALY, "Signals together", "What does not fit, and since when."),
         (Kind.REMAINING_LIFE, "Remaining life", "How long the component will last."),
     ):
-        champion = mlops_selectors.champion(machine_type_id=machine_type.pk, kind=kind)
+        champion = mlops_selectors.champion(subject_id=machine_type.pk, kind=kind)
         told = words if champion else mlops_selectors.readiness(machine_type, kind=kind).message
         url = reverse("frontend:model", args=[machine_type.pk, kind.value])
         rungs.append(Rung(name, champion is not None, told, url))

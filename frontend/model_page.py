@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.urls import reverse
 
@@ -11,19 +12,19 @@ from frontend.life import units
 from mlops import kinds
 from mlops import selectors as mlops_selectors
 from mlops import services as mlops_services
-from mlops.models import Finding, ModelVersion, VersionEvent
+from mlops.kinds import Subject
+from mlops.models import Finding, Kind, ModelVersion, VersionEvent
 from mlops.selectors import TrackRecord
-from production.models import MachineType
 from tenants.models import Job
 
-KIND_WORDS = {"remaining_life": "Remaining life", "anomaly": "Unusual behaviour"}
+KIND_WORDS = {str(kind.value): str(kind.label) for kind in Kind}
 EVENT_ICONS = {"promoted": "circle-check", "rolled_back": "refresh", "not_promoted": "x"}
 _WIDTH, _HEIGHT = 360.0, 90.0
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One kind of model of one machine type in the list."""
+    """One kind of model of one subject in the list."""
 
     name: str
     kind_word: str
@@ -89,9 +90,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class ModelPage:
-    """Everything that the page of one kind of model of one machine type shows."""
+    """Everything that the page of one kind of model of one subject shows."""
 
-    machine_type: MachineType
+    subject_id: UUID
+    name: str
     kind: str
     heading: str
     lead: str
@@ -111,34 +113,35 @@ class ModelPage:
     can_roll_back: bool
 
 
-def rows(machine_types: Sequence[MachineType]) -> list[ModelRow]:
-    """Return a row for each kind of model of each machine type."""
-    return [_row(kind, one) for one in machine_types for kind in kinds.codes()]
+def rows() -> list[ModelRow]:
+    """Return a row for each kind of model of each of its subjects."""
+    return [_row(kind, one) for kind in kinds.codes() for one in kinds.of(kind).subjects()]
 
 
-def _row(kind: str, machine_type: MachineType) -> ModelRow:
-    champion = mlops_selectors.champion(machine_type_id=machine_type.pk, kind=kind)
-    beside = mlops_selectors.beside(machine_type_id=machine_type.pk, kind=kind)
-    findings = mlops_selectors.open_findings(machine_type_id=machine_type.pk)
+def _row(kind: str, subject: Subject) -> ModelRow:
+    champion = mlops_selectors.champion(subject_id=subject.pk, kind=kind)
+    beside = mlops_selectors.beside(subject_id=subject.pk, kind=kind)
+    findings = mlops_selectors.open_findings(subject_id=subject.pk)
     n_findings = findings.filter(version__kind=kind).count() if champion else 0
-    record = mlops_selectors.track_record(machine_type_id=machine_type.pk, kind=kind)
+    record = mlops_selectors.track_record(subject_id=subject.pk, kind=kind)
     if champion is None:
         state, word = "none", "No model yet"
-        under = mlops_selectors.readiness(machine_type, kind=kind).message
+        under = mlops_selectors.readiness(subject, kind=kind).message
     else:
         state, word = "serving", f"Version {champion.version} is in service"
         on_trial = [v for v in beside if v.alias == ModelVersion.Alias.CHALLENGER]
         trial = f" Version {on_trial[0].version} is on trial." if on_trial else ""
         under = f"Learned {moment(champion.created_at)} from {_cases(champion)} cases.{trial}"
     return ModelRow(
-        name=machine_type.name, kind_word=KIND_WORDS.get(kind, kind), url=_url(machine_type, kind),
+        name=kinds.of(kind).name_of(subject), kind_word=KIND_WORDS.get(kind, kind),
+        url=_url(subject, kind),
         state=state, state_word=word, under=under, record=record_words(record),
         n_findings=n_findings,
     )  # fmt: skip
 
 
-def _url(machine_type: MachineType, kind: str) -> str:
-    return reverse("frontend:model", args=[machine_type.pk, kind])
+def _url(subject: Subject, kind: str) -> str:
+    return reverse("frontend:model", args=[subject.pk, kind])
 
 
 def record_words(record: TrackRecord) -> str:
@@ -148,24 +151,24 @@ def record_words(record: TrackRecord) -> str:
     return f"Right {record.n_right} of {record.n} time{'' if record.n == 1 else 's'}"
 
 
-def build(machine_type: MachineType, kind: str, *, compare: str, may_train: bool) -> ModelPage:
+def build(subject: Subject, kind: str, *, compare: str, may_train: bool) -> ModelPage:
     """Gather what the page shows; `compare` is the number of a version, or empty."""
-    found = list(
-        mlops_selectors.model_versions(kind).filter(machine_type=machine_type).order_by("-version")
-    )
+    found = list(mlops_selectors.versions_of(subject_id=subject.pk, kind=kind).order_by("-version"))
+    name = kinds.of(kind).name_of(subject)
     champion = next((v for v in found if v.alias == ModelVersion.Alias.CHAMPION), None)
-    readiness = mlops_selectors.readiness(machine_type, kind=kind)
+    readiness = mlops_selectors.readiness(subject, kind=kind)
     chosen = next((v for v in found if str(v.version) == compare and v != champion), None)
-    events = list(mlops_selectors.events_of(machine_type_id=machine_type.pk, kind=kind)[:60])
-    findings = mlops_selectors.open_findings(machine_type_id=machine_type.pk)
-    before = mlops_selectors.served_before(machine_type_id=machine_type.pk, kind=kind)
-    job = mlops_services.open_training(machine_type_id=machine_type.pk, kind=kind)
-    record = mlops_selectors.track_record(machine_type_id=machine_type.pk, kind=kind)
-    base = _url(machine_type, kind)
+    events = list(mlops_selectors.events_of(subject_id=subject.pk, kind=kind)[:60])
+    findings = mlops_selectors.open_findings(subject_id=subject.pk)
+    before = mlops_selectors.served_before(subject_id=subject.pk, kind=kind)
+    job = mlops_services.open_training(subject_id=subject.pk, kind=kind)
+    record = mlops_selectors.track_record(subject_id=subject.pk, kind=kind)
+    base = _url(subject, kind)
     return ModelPage(
-        machine_type=machine_type,
+        subject_id=subject.pk,
+        name=name,
         kind=kind,
-        heading=f"{machine_type.name}: {KIND_WORDS.get(kind, kind).lower()}",
+        heading=f"{name}: {KIND_WORDS.get(kind, kind).lower()}",
         lead=_lead(champion, events),
         readiness=readiness.message,
         can_train=may_train and readiness.is_ready and job is None,

@@ -2,7 +2,7 @@
 
 Layout: magic, HMAC-SHA-256, then the body it signs: length of the manifest (8 bytes, big
 endian), manifest, sections. The signature also covers what the bundle is (factory, kind,
-machine type, version), so that a good bundle in the wrong place is refused as well.
+subject, version), so that a good bundle in the wrong place is refused as well.
 
 The signature is checked before a byte of the body is parsed, and what is parsed afterwards is
 JSON, plain float64 or int64 arrays, and ONNX. Nothing is ever unpickled.
@@ -39,7 +39,7 @@ class Identity:
 
     schema: str
     kind: str
-    subject: str  # the machine type
+    subject: str  # the machine type, the inspection plan
     version: int
 
     def signed(self) -> bytes:
@@ -94,7 +94,7 @@ def open_sealed(blob: bytes, *, identity: Identity, key: str) -> Bundle:
     if not hmac.compare_digest(blob[len(MAGIC) : head], _signature(body, identity, key)):
         raise ArtifactRefused(
             "The signature of the stored model does not fit: it was altered, cut off, or made "
-            "for another factory, machine type or version."
+            "for another factory, subject or version."
         )
     return _parse(body)
 

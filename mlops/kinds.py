@@ -8,28 +8,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 import numpy as np
 
 from mlops.artifacts import Bundle
 from mlops.drift import Reference
 from mlops.lives import FloatArray
-from mlops.models import ModelVersion, Prediction
-from production.models import Machine, MachineType
+from mlops.models import Finding, ModelVersion, Prediction
+from production import selectors as production_selectors
+from production.models import InspectionPlan, Machine, MachineType
 
 Progress = Callable[[float, str], None]
+# What a model is of.
+Subject = MachineType | InspectionPlan
 
 
 class NotReady(Exception):
-    """The history of a machine type does not support a model yet; says what is missing."""
+    """The history of a subject does not support a model yet; says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a machine type has enough history for a model, in figures and in words."""
+    """Whether a subject has enough history for a model, in figures and in words."""
 
     is_ready: bool
     n_known: int
@@ -100,13 +104,19 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """How what a version said of one case turned out."""
+    """How what a version said of one case turned out.
+
+    Attributes:
+        slice: where no other version may do worse: a machine, a class of defects.
+    """
 
     case_key: str
     known_at: datetime
     n_predictions: int
     loss: float
     is_right: bool
+    machine: Machine | None = None
+    slice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +138,34 @@ class ModelKind(ABC):
     code: ClassVar[str]
     # What its intervals promise (0.8: the truth is within in four of five cases).
     level: ClassVar[float]
+    # What it is of: the key of a version that names it ("machine_type_id").
+    subject_field: ClassVar[str]
+    # The job that asks the version in service anew after it has changed; empty: none.
+    ask_again: ClassVar[str] = ""
 
     @abstractmethod
-    def readiness(self, machine_type: MachineType) -> Readiness:
+    def subjects(self) -> Sequence[Any]:
+        """Return everything in this factory that there could be a model of."""
+
+    @abstractmethod
+    def subject(self, subject_id: UUID) -> Any:
+        """Return one of them.
+
+        Raises:
+            ObjectDoesNotExist: not in this factory.
+        """
+
+    @abstractmethod
+    def name_of(self, subject: Any) -> str:
+        """Name a subject for people."""
+
+    @abstractmethod
+    def readiness(self, subject: Any) -> Readiness:
         """Say whether a model can be trained, or what is missing."""
 
     @abstractmethod
-    def snapshot(self, machine_type: MachineType, *, at: datetime) -> Snapshot:
-        """Read the data set of a machine type as known at a moment."""
+    def snapshot(self, subject: Any, *, at: datetime) -> Snapshot:
+        """Read the data set of a subject as known at a moment."""
 
     @abstractmethod
     def train(self, snapshot: Snapshot, *, progress: Progress) -> Trained:
@@ -148,6 +178,10 @@ class ModelKind(ABC):
     @abstractmethod
     def worth(self, version: ModelVersion) -> Worth:
         """Say whether a first version is worth serving, by what was written down of it."""
+
+    def proof(self, version: ModelVersion, champion: ModelVersion) -> Worth | None:
+        """Return what settles whether a later version serves before any comparison, or None."""
+        return None
 
     @abstractmethod
     def pack(self, model: Any) -> Bundle:
@@ -164,6 +198,30 @@ class ModelKind(ABC):
     @abstractmethod
     def losses(self, model: Any, snapshot: Snapshot, keys: Sequence[str]) -> dict[str, float]:
         """Return case -> loss of a stored model on cases that it has not seen."""
+
+    @abstractmethod
+    def outcomes(self, version: ModelVersion, *, at: datetime) -> list[Turned]:
+        """Return how what the version said turned out, as far as known and not yet kept."""
+
+    def findings(self, version: ModelVersion, *, at: datetime) -> list[Finding]:
+        """Return what is wrong with what the version in service is fed or says (not saved)."""
+        return []
+
+
+class MachineKind(ModelKind):
+    """A kind of model that is of a machine type and is asked about its machines."""
+
+    subject_field: ClassVar[str] = "machine_type_id"
+    ask_again: ClassVar[str] = "mlops.score"
+
+    def subjects(self) -> Sequence[MachineType]:
+        return list(production_selectors.machine_types())
+
+    def subject(self, subject_id: UUID) -> MachineType:
+        return MachineType.objects.get(pk=subject_id)
+
+    def name_of(self, subject: MachineType) -> str:
+        return subject.name
 
     @abstractmethod
     def predict(self, model: Any, machine: Machine, *, at: datetime) -> Prediction:
@@ -185,6 +243,34 @@ class ModelKind(ABC):
     def watched(self, model: Any, machine: Machine, *, at: datetime) -> Watched | None:
         """Return what to watch for drift, or None where there is nothing to look at."""
 
+    def outcomes(self, version: ModelVersion, *, at: datetime) -> list[Turned]:
+        return [
+            replace(turned, machine=machine, slice=str(machine.pk))
+            for machine in self.machines(version)
+            for turned in self.turned(version, machine, at=at)
+        ]
+
+    def machines(self, version: ModelVersion) -> list[Machine]:
+        """Return the machines that a version is asked about."""
+        rows = production_selectors.machines()
+        return list(rows.filter(machine_type_id=version.machine_type_id))
+
+
+class PlanKind(ModelKind):
+    """A kind of model that is of an inspection plan."""
+
+    subject_field: ClassVar[str] = "inspection_plan_id"
+
+    def subjects(self) -> Sequence[InspectionPlan]:
+        rows = InspectionPlan.objects.filter(state=InspectionPlan.State.RELEASED)
+        return list(rows.select_related("product").order_by("product__item_no", "name"))
+
+    def subject(self, subject_id: UUID) -> InspectionPlan:
+        return InspectionPlan.objects.select_related("product").get(pk=subject_id)
+
+    def name_of(self, subject: InspectionPlan) -> str:
+        return f"{subject.product.name}: {subject.name}"
+
 
 _kinds: dict[str, ModelKind] = {}
 
@@ -203,6 +289,33 @@ def of(code: str) -> ModelKind:
     return _kinds[code]
 
 
+def of_machines(code: str) -> MachineKind:
+    """Return a kind that is asked about machines.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    kind = _kinds[code]
+    if not isinstance(kind, MachineKind):
+        raise KeyError(code)
+    return kind
+
+
+def subject_of(version: ModelVersion) -> Any:
+    """Return what a version is of."""
+    return of(version.kind).subject(version.subject_id)
+
+
 def codes() -> list[str]:
     """Return the kinds there are, in the order in which they were made known."""
     return list(_kinds)
+
+
+def codes_of_machines() -> list[str]:
+    """Return the kinds that are asked about machines."""
+    return [code for code, kind in _kinds.items() if isinstance(kind, MachineKind)]
+
+
+def codes_of_plans() -> list[str]:
+    """Return the kinds that are of inspection plans."""
+    return [code for code, kind in _kinds.items() if isinstance(kind, PlanKind)]

@@ -141,7 +141,7 @@ def _run(client: Any, experiment: str, run: Run) -> str:
     tags = {
         "takt.digest": run.digest,
         "takt.artifact_key": run.artifact_key,
-        "takt.machine_type": run.subject,
+        "takt.subject": run.subject,
         "takt.version": str(run.version),
         "takt.python": platform.python_version(),
         **{f"takt.library.{name}": version_of(name) for name in ENVIRONMENT},

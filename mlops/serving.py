@@ -101,7 +101,7 @@ def load(version: ModelVersion) -> Any:
 
 def identity_of(version: ModelVersion) -> Identity:
     """Return what the artifact of a version must be signed for, inside its factory."""
-    return Identity(current_schema(), version.kind, str(version.machine_type_id), version.version)
+    return Identity(current_schema(), version.kind, str(version.subject_id), version.version)
 
 
 def _fetch(version: ModelVersion) -> bytes:

@@ -18,13 +18,13 @@ from tenants.services import for_each_factory
 
 @factory_task("mlops.train", queue="learn")
 def train(
-    *, machine_type_id: str, job: JobHandle, kind: str = Kind.REMAINING_LIFE, reason: str = "",
-    **_kwargs: Any,
+    *, job: JobHandle, subject_id: str = "", machine_type_id: str = "",
+    kind: str = Kind.REMAINING_LIFE, reason: str = "", **_kwargs: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train a model of one machine type."""
+    """Train a model of one subject; jobs queued by an older release name a machine type."""
     try:
         return services.train(
-            machine_type_id=UUID(machine_type_id), job_id=UUID(job.id), report=job.report,
+            subject_id=UUID(subject_id or machine_type_id), job_id=UUID(job.id), report=job.report,
             kind=kind, reason=reason,
         )  # fmt: skip
     except services.NotReady as error:
@@ -48,7 +48,7 @@ def score(*, machine_ids: Sequence[str] | None = None, **_kwargs: Any) -> dict[s
     at = timezone.now()
     predictions = [
         prediction
-        for kind in kinds.codes()
+        for kind in kinds.codes_of_machines()
         for prediction in services.score_machines(machine_ids=ids, at=at, kind=kind)
     ]
     services.propose(predictions)

@@ -71,7 +71,7 @@ def request(type_names: Iterable[str], *, by: User) -> dict[str, Job]:
     jobs = {}
     for name in type_names:
         try:
-            jobs[name] = mlops_services.request_training(machine_type_id=ids[name], by=by)
+            jobs[name] = mlops_services.request_training(subject_id=ids[name], by=by)
         except mlops_services.NotReady as refusal:
             raise LinkFailed("model", f"{name}: {refusal}") from refusal
     return jobs
@@ -108,14 +108,14 @@ def wait(jobs: Mapping[str, Job], *, report: Report, until_recorded: bool = True
 def has_model(type_name: str) -> bool:
     """Say whether a machine type has a model in service."""
     kind = next(t for t in production_selectors.machine_types() if t.name == type_name)
-    return mlops_selectors.champion(machine_type_id=kind.pk) is not None
+    return mlops_selectors.champion(subject_id=kind.pk) is not None
 
 
 def in_service(type_names: Iterable[str]) -> list[str]:
     """Describe the model in service of each machine type."""
     out = []
     for kind in production_selectors.machine_types():
-        version = mlops_selectors.champion(machine_type_id=kind.pk)
+        version = mlops_selectors.champion(subject_id=kind.pk)
         if kind.name not in set(type_names) or version is None:
             continue
         n_lives, took_s = version.trained_on.get("n_lives"), version.parameters.get("took_s")
@@ -126,7 +126,7 @@ def in_service(type_names: Iterable[str]) -> list[str]:
 def score(machine_ids: Iterable[UUID], *, at: datetime) -> None:
     """Judge machines as of `at` as the clock does, and propose the work that it calls for."""
     ids = list(machine_ids)
-    for kind in kinds.codes():
+    for kind in kinds.codes_of_machines():
         mlops_services.propose(mlops_services.score_machines(machine_ids=ids, at=at, kind=kind))
 
 

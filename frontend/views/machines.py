@@ -99,7 +99,7 @@ def machine_csv(request: PortalRequest, machine_id: UUID) -> HttpResponse:
 def train(request: PortalRequest, machine_id: UUID) -> HttpResponse:
     found = _machine(machine_id)
     try:
-        mlops_services.request_training(machine_type_id=found.machine_type_id, by=request.user)
+        mlops_services.request_training(subject_id=found.machine_type_id, by=request.user)
     except mlops_services.NotReady as refusal:
         messages.info(request, str(refusal))
     else:

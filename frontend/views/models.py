@@ -1,9 +1,10 @@
-"""Models: what serves for each machine type, and the page of one with its buttons."""
+"""Models: what serves for each subject, and the page of one with its buttons."""
 
 from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -12,10 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from frontend import model_page
 from frontend.pages import answer, may, page
 from mlops import kinds
+from mlops import selectors as mlops_selectors
 from mlops import services as mlops_services
-from mlops.models import ModelVersion
-from production import selectors as production_selectors
-from production.models import MachineType
+from mlops.kinds import Subject
 from tenants.requests import PortalRequest
 
 MAX_REASON = 300
@@ -24,15 +24,15 @@ MAX_REASON = 300
 @require_GET
 @page("mlops.view")
 def model_list(request: PortalRequest) -> HttpResponse:
-    rows = model_page.rows(list(production_selectors.machine_types()))
+    rows = model_page.rows()
     return answer(request, "frontend/models/list.html", {"rows": rows})
 
 
 @require_GET
 @page("mlops.view")
-def model(request: PortalRequest, machine_type_id: UUID, kind: str) -> HttpResponse:
+def model(request: PortalRequest, subject_id: UUID, kind: str) -> HttpResponse:
     found = model_page.build(
-        _machine_type(machine_type_id, kind),
+        _subject(subject_id, kind),
         kind,
         compare=request.GET.get("compare", ""),
         may_train=may(request, "mlops.train"),
@@ -43,39 +43,36 @@ def model(request: PortalRequest, machine_type_id: UUID, kind: str) -> HttpRespo
 
 @require_POST
 @page("mlops.train")
-def act(request: PortalRequest, machine_type_id: UUID, kind: str) -> HttpResponse:
+def act(request: PortalRequest, subject_id: UUID, kind: str) -> HttpResponse:
     """Do what a button of the page says: learn, cancel, promote, roll back."""
-    machine_type = _machine_type(machine_type_id, kind)
+    subject = _subject(subject_id, kind)
     done = _ACTIONS.get(request.POST.get("action", ""))
     try:
         if done is None:
             raise mlops_services.NotPossible("This page has no such button.")
-        messages.success(request, done(request, machine_type, kind))
+        messages.success(request, done(request, subject, kind))
     except (mlops_services.NotReady, mlops_services.NotPossible) as refusal:
         messages.error(request, str(refusal))
-    return redirect("frontend:model", machine_type_id=machine_type_id, kind=kind)
+    return redirect("frontend:model", subject_id=subject_id, kind=kind)
 
 
-def _train(request: PortalRequest, machine_type: MachineType, kind: str) -> str:
-    mlops_services.request_training(machine_type_id=machine_type.pk, by=request.user, kind=kind)
+def _train(request: PortalRequest, subject: Subject, kind: str) -> str:
+    mlops_services.request_training(subject_id=subject.pk, by=request.user, kind=kind)
     return "Learning has begun. This page shows what came of it."
 
 
-def _cancel(request: PortalRequest, machine_type: MachineType, kind: str) -> str:
-    was_there = mlops_services.cancel_training(
-        machine_type_id=machine_type.pk, by=request.user, kind=kind
-    )
+def _cancel(request: PortalRequest, subject: Subject, kind: str) -> str:
+    was_there = mlops_services.cancel_training(subject_id=subject.pk, by=request.user, kind=kind)
     return "Learning is cancelled." if was_there else "Nothing was being learned any more."
 
 
-def _promote(request: PortalRequest, machine_type: MachineType, kind: str) -> str:
+def _promote(request: PortalRequest, subject: Subject, kind: str) -> str:
     try:
         version_id = UUID(request.POST.get("version", ""))
     except ValueError:
         raise Http404 from None
-    if not ModelVersion.objects.filter(
-        pk=version_id, machine_type=machine_type, kind=kind
-    ).exists():
+    rows = mlops_selectors.versions_of(subject_id=subject.pk, kind=kind)
+    if not rows.filter(pk=version_id).exists():
         raise Http404
     version = mlops_services.promote(
         version_id=version_id, by=request.user, at=timezone.now(), reason=_reason(request)
@@ -83,15 +80,15 @@ def _promote(request: PortalRequest, machine_type: MachineType, kind: str) -> st
     return f"Version {version.version} is in service."
 
 
-def _roll_back(request: PortalRequest, machine_type: MachineType, kind: str) -> str:
+def _roll_back(request: PortalRequest, subject: Subject, kind: str) -> str:
     version = mlops_services.roll_back(
-        machine_type_id=machine_type.pk, kind=kind, by=request.user, at=timezone.now(),
+        subject_id=subject.pk, kind=kind, by=request.user, at=timezone.now(),
         reason=_reason(request),
     )  # fmt: skip
     return f"Version {version.version} is back in service."
 
 
-_ACTIONS: dict[str, Callable[[PortalRequest, MachineType, str], str]] = {
+_ACTIONS: dict[str, Callable[[PortalRequest, Subject, str], str]] = {
     "train": _train,
     "cancel": _cancel,
     "promote": _promote,
@@ -103,8 +100,11 @@ def _reason(request: PortalRequest) -> str:
     return request.POST.get("reason", "")[:MAX_REASON]
 
 
-def _machine_type(machine_type_id: UUID, kind: str) -> MachineType:
-    found = production_selectors.machine_types().filter(pk=machine_type_id).first()
-    if found is None or kind not in kinds.codes():
+def _subject(subject_id: UUID, kind: str) -> Subject:
+    if kind not in kinds.codes():
         raise Http404
+    try:
+        found: Subject = kinds.of(kind).subject(subject_id)
+    except ObjectDoesNotExist:
+        raise Http404 from None
     return found

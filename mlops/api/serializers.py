@@ -106,6 +106,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
                 "kind": "remaining_life",
                 "machine_type": "5f0c2f6e-6f0b-4a53-9f2e-0a4c6a8f0b11",
                 "machine_type_name": "Mill",
+                "inspection_plan": None,
                 "version": 4,
                 "alias": "champion",
                 "unit": "h",
@@ -121,7 +122,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
 class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
     """A trained model with its figures on lives it never saw."""
 
-    machine_type_name = serializers.CharField(source="machine_type.name", read_only=True)
+    machine_type_name = serializers.CharField(
+        source="machine_type.name", default=None, allow_null=True, read_only=True
+    )
     is_recorded = serializers.SerializerMethodField()
 
     class Meta:
@@ -131,6 +134,7 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "kind",
             "machine_type",
             "machine_type_name",
+            "inspection_plan",
             "version",
             "alias",
             "unit",
@@ -157,7 +161,9 @@ class VersionEventSerializer(serializers.ModelSerializer[VersionEvent]):
 class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
     """How what a version said of one case turned out. Losses are comparable within a case."""
 
-    machine_name = serializers.CharField(source="machine.name", read_only=True)
+    machine_name = serializers.CharField(
+        source="machine.name", default=None, allow_null=True, read_only=True
+    )
 
     class Meta:
         model = Outcome
@@ -242,7 +248,7 @@ class TrackRecordSerializer(serializers.Serializer[TrackRecord]):
         )
     ]
 )
-class TypeModelSerializer(serializers.Serializer[dict[str, object]]):
+class SubjectModelSerializer(serializers.Serializer[dict[str, object]]):
     """The model of a machine type, and whether one can be trained."""
 
     readiness = ReadinessSerializer()

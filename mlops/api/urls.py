@@ -31,7 +31,17 @@ urlpatterns = [
     ),
     path(
         "machine-types/<uuid:machine_type_id>/model/roll-back",
-        views.RollBackModel.as_view(),
+        views.RollBackTypeModel.as_view(),
         name="machine-type-model-roll-back",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/model",
+        views.PlanModel.as_view(),
+        name="inspection-plan-model",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/model/roll-back",
+        views.RollBackPlanModel.as_view(),
+        name="inspection-plan-model-roll-back",
     ),
 ]

@@ -15,7 +15,7 @@ from mlops.datasets import DataSet
 from mlops.drift import Reference
 from mlops.kinds import (
     Case,
-    ModelKind,
+    MachineKind,
     NotReady,
     Progress,
     Readiness,
@@ -49,7 +49,7 @@ class Loaded:
     onnx: trees.OnnxModel
 
 
-class RemainingLife(ModelKind):
+class RemainingLife(MachineKind):
     """How much longer a component will last, from lives that ended in its failure."""
 
     code: ClassVar[str] = Kind.REMAINING_LIFE.value

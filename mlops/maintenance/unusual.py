@@ -24,7 +24,7 @@ from mlops.anomaly.words import Finding, sentence
 from mlops.artifacts import Bundle
 from mlops.kinds import (
     Case,
-    ModelKind,
+    MachineKind,
     NotReady,
     Progress,
     Readiness,
@@ -63,7 +63,7 @@ class _Data:
     spacing_ms: int
 
 
-class UnusualBehaviour(ModelKind):
+class UnusualBehaviour(MachineKind):
     """Whether machines of a type do what they do not usually do, since when, and where."""
 
     code: ClassVar[str] = Kind.ANOMALY.value

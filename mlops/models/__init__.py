@@ -15,6 +15,7 @@ from mlops.models.vision import (
     ImageRegion,
     ImageVerdict,
     InspectionImage,
+    PendingPicture,
     VisionSetup,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Kind",
     "ModelVersion",
     "Outcome",
+    "PendingPicture",
     "Prediction",
     "QualityPrediction",
     "VersionEvent",

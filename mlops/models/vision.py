@@ -114,6 +114,20 @@ class InspectionImage(models.Model):
         return self.name or str(self.pk)
 
 
+class PendingPicture(models.Model):
+    """The bytes of a picture until they are in the object store: committed with its row."""
+
+    image = models.OneToOneField(
+        InspectionImage, primary_key=True, on_delete=models.CASCADE, related_name="pending"
+    )
+    content = models.BinaryField()
+    thumbnail = models.BinaryField()
+    received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.image_id}: {len(self.content)} bytes"
+
+
 class ImageLabel(models.Model):
     """What one person said a picture shows. Append-only: the newest of each person counts."""
 

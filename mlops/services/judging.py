@@ -16,9 +16,9 @@ import structlog
 from django.db import transaction
 
 from mlops import artifacts, kinds, promotion, selectors, serving
+from mlops.kinds import Worth
 from mlops.models import ModelVersion, VersionEvent
 from mlops.promotion import Comparison, Outcome
-from production.models import MachineType
 from tenants import audit, jobs, storage
 from tenants.context import current_factory
 from tenants.models import User
@@ -41,9 +41,12 @@ def judge(*, version: ModelVersion, at: datetime) -> None:
     """Decide what becomes of a version that was just trained; repeating it changes nothing."""
     if version.events.exclude(what=What.TRAINED).exists():
         return
-    champion = selectors.champion(machine_type_id=version.machine_type_id, kind=version.kind)
+    champion = selectors.champion(subject_id=version.subject_id, kind=version.kind)
     if champion is None:
         _judge_first(version, at)
+        return
+    if proof := kinds.of(version.kind).proof(version, champion):
+        _decide(version, proof, at)
         return
     comparison = _on_unseen_cases(version, champion)
     words = f"beside version {champion.version} on {_cases(comparison)} that neither had seen"
@@ -57,7 +60,10 @@ def judge(*, version: ModelVersion, at: datetime) -> None:
 
 def _judge_first(version: ModelVersion, at: datetime) -> None:
     """Put a first version into service if it is worth anything."""
-    worth = kinds.of(version.kind).worth(version)
+    _decide(version, kinds.of(version.kind).worth(version), at)
+
+
+def _decide(version: ModelVersion, worth: Worth, at: datetime) -> None:
     if worth.is_given:
         _put_into_service(version, at=at, reason=worth.reason, evidence=worth.evidence)
     else:
@@ -81,7 +87,7 @@ def _on_unseen_cases(version: ModelVersion, champion: ModelVersion) -> Compariso
         except (artifacts.ArtifactRefused, storage.StorageUnavailable) as error:
             log.warning("mlops.champion.not_compared", reason=str(error))
         else:
-            snapshot = kind.snapshot(version.machine_type, at=version.created_at)
+            snapshot = kind.snapshot(kinds.subject_of(version), at=version.created_at)
             losses = kind.losses(model, snapshot, list(unseen))
     return promotion.compare(
         {key: loss for key, (_, loss) in unseen.items()},
@@ -114,7 +120,7 @@ def promote(*, version_id: UUID, by: User | None, at: datetime, reason: str = ""
         ModelVersion.DoesNotExist: not in this factory.
         NotPossible: it is in service, or its artifact cannot be had.
     """
-    version = ModelVersion.objects.select_related("machine_type").get(pk=version_id)
+    version = ModelVersion.objects.get(pk=version_id)
     if version.alias == Alias.CHAMPION:
         raise NotPossible(f"Version {version.version} is in service.")
     _check_artifact(version)
@@ -124,17 +130,17 @@ def promote(*, version_id: UUID, by: User | None, at: datetime, reason: str = ""
 
 
 def roll_back(
-    *, machine_type_id: UUID, kind: str, by: User | None, at: datetime, reason: str
+    *, subject_id: UUID, kind: str, by: User | None, at: datetime, reason: str
 ) -> ModelVersion:
     """Bring back the version that served before; return it.
 
     Raises:
-        MachineType.DoesNotExist: not in this factory.
+        ObjectDoesNotExist: not in this factory.
         NotPossible: there is none, or its artifact cannot be had.
     """
-    machine_type = MachineType.objects.get(pk=machine_type_id)
-    champion = selectors.champion(machine_type_id=machine_type.pk, kind=kind)
-    earlier = selectors.served_before(machine_type_id=machine_type.pk, kind=kind)
+    subject = kinds.of(kind).subject(subject_id)
+    champion = selectors.champion(subject_id=subject.pk, kind=kind)
+    earlier = selectors.served_before(subject_id=subject.pk, kind=kind)
     if champion is None or earlier is None:
         raise NotPossible("No version served before this one.")
     _check_artifact(earlier)
@@ -177,12 +183,12 @@ def _put_into_service(
     log.info("mlops.model.in_service", version_id=str(version.pk))
 
 
-def consider(*, machine_type_id: UUID, kind: str, at: datetime) -> str:
+def consider(*, subject_id: UUID, kind: str, at: datetime) -> str:
     """Decide by what has turned out since: trial won or lost, rollback. Return what was done."""
-    champion = selectors.champion(machine_type_id=machine_type_id, kind=kind)
+    champion = selectors.champion(subject_id=subject_id, kind=kind)
     if champion is None:
         return ""
-    for other in selectors.beside(machine_type_id=machine_type_id, kind=kind):
+    for other in selectors.beside(subject_id=subject_id, kind=kind):
         comparison = compare_on_outcomes(other, champion)
         if other.alias == Alias.STANDBY:
             if done := _consider_standby(other, champion, comparison, at):
@@ -237,7 +243,7 @@ def compare_on_outcomes(one: ModelVersion, other: ModelVersion) -> Comparison:
     return promotion.compare(
         {key: row.loss for key, row in mine.items()},
         theirs,
-        {key: str(row.machine_id) for key, row in mine.items()},
+        {key: row.slice or str(row.machine_id) for key, row in mine.items()},
     )
 
 
@@ -245,8 +251,9 @@ def compare_on_outcomes(one: ModelVersion, other: ModelVersion) -> Comparison:
 
 
 def _locked(version: ModelVersion) -> Any:
-    """Lock the rows of one kind and type, so that two decisions come one after the other."""
-    rows = ModelVersion.objects.filter(kind=version.kind, machine_type_id=version.machine_type_id)
+    """Lock the rows of one kind and subject, so that two decisions come one after the other."""
+    of_subject = {kinds.of(version.kind).subject_field: version.subject_id}
+    rows = ModelVersion.objects.filter(kind=version.kind, **of_subject)
     found = rows.order_by("version").select_for_update()
     list(found.values_list("pk"))
     return rows
@@ -270,14 +277,14 @@ def _note(
 
 
 def _follow_up(*versions: ModelVersion, action: str, by: User | None) -> None:
-    """Have the machines scored anew and the book say what each version is now."""
+    """Have the version in service asked anew and the book say what each version is now."""
     factory = current_factory()
     first = versions[0]
-    audit.record(
-        action=action, actor=by, factory=factory,
-        target=f"{first.machine_type.code} {first.version}",
-    )  # fmt: skip
-    jobs.enqueue(task="mlops.score", factory=factory, key="score")
+    kind = kinds.of(first.kind)
+    name = kind.name_of(kinds.subject_of(first))
+    audit.record(action=action, actor=by, factory=factory, target=f"{name[:100]} {first.version}")
+    if kind.ask_again:
+        jobs.enqueue(task=kind.ask_again, factory=factory, key=kind.ask_again.rpartition(".")[2])
     for version in versions:
         if version.mlflow_run_id:
             jobs.enqueue(

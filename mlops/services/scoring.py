@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from mlops import artifacts, datasets, kinds, selectors, serving
-from mlops.kinds import ModelKind
+from mlops.kinds import MachineKind
 from mlops.models import Kind, Prediction
 from production import selectors as production_selectors
 from production.models import Machine, MachineType
@@ -57,7 +57,7 @@ def score_machines(
     latest = selectors.latest_predictions(list(machines), kind=kind)
     silent = _silent(machines.values(), latest)
     asked: dict[UUID, _Asked] = {}
-    model_kind = kinds.of(kind)
+    model_kind = kinds.of_machines(kind)
     result = []
     for machine in machines.values():
         type_id = machine.machine_type_id
@@ -107,8 +107,8 @@ def _is_of(known: Prediction, served: serving.Served | _Unserved) -> bool:
     return known.state == Prediction.State.NOT_ENOUGH_DATA or known.message == served.note[:500]
 
 
-def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
-    candidates = selectors.serving_order(machine_type_id=machine_type.pk, kind=kind.code)
+def _asked(kind: MachineKind, machine_type: MachineType) -> _Asked:
+    candidates = selectors.serving_order(subject_id=machine_type.pk, kind=kind.code)
     if not candidates:
         message = kind.readiness(machine_type).message
         return _Asked(_Unserved(Prediction.State.NOT_ENOUGH_DATA, message), ())
@@ -117,7 +117,7 @@ def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
     except serving.NoModel as error:
         served = _Unserved(Prediction.State.REFUSED, str(error))
     beside = []
-    for version in selectors.beside(machine_type_id=machine_type.pk, kind=kind.code):
+    for version in selectors.beside(subject_id=machine_type.pk, kind=kind.code):
         if isinstance(served, serving.Served) and served.version.pk == version.pk:
             continue  # it has stepped in for the one in service
         try:
@@ -128,7 +128,7 @@ def _asked(kind: ModelKind, machine_type: MachineType) -> _Asked:
 
 
 def _predict(
-    kind: ModelKind, machine: Machine, served: serving.Served | _Unserved, at: datetime
+    kind: MachineKind, machine: Machine, served: serving.Served | _Unserved, at: datetime
 ) -> Prediction:
     if isinstance(served, _Unserved) and served.state == Prediction.State.NOT_ENOUGH_DATA:
         return kind.without_model(machine, at=at, message=served.message)
@@ -141,7 +141,7 @@ def _predict(
 
 
 def _predict_beside(
-    kind: ModelKind, machine: Machine, beside: Sequence[serving.Served], at: datetime
+    kind: MachineKind, machine: Machine, beside: Sequence[serving.Served], at: datetime
 ) -> None:
     for served in beside:
         prediction = _predict(kind, machine, served, at)

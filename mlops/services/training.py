@@ -11,13 +11,11 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from mlops import artifacts, kinds, registry, serving
+from mlops import artifacts, kinds, registry, selectors, serving
 from mlops.artifacts import Identity
-from mlops.kinds import ModelKind, NotReady, Snapshot, Trained
+from mlops.kinds import ModelKind, NotReady, Snapshot, Subject, Trained
 from mlops.models import Kind, ModelVersion, VersionEvent
 from mlops.services import judging
-from production import selectors as production_selectors
-from production.models import MachineType
 from tenants import audit, jobs, names, storage
 from tenants.context import current_factory, current_schema
 from tenants.models import FactoryLimits, Job, User
@@ -30,32 +28,34 @@ RECORD_AGAIN_AFTER = timedelta(minutes=2)
 
 
 def request_training(
-    *, machine_type_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE, reason: str = ""
+    *, subject_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE, reason: str = ""
 ) -> Job:
-    """Queue the training of a machine type's model.
+    """Queue the training of a subject's model (of a machine type, an inspection plan).
 
     A training that is already waiting or running is returned instead of a second one.
 
     Raises:
-        MachineType.DoesNotExist: not in this factory.
+        ObjectDoesNotExist: not in this factory.
         NotReady: the history does not support one, or the plan has no more this month.
     """
-    machine_type = MachineType.objects.get(pk=machine_type_id)
-    readiness = kinds.of(kind).readiness(machine_type)
+    model_kind = kinds.of(kind)
+    subject = model_kind.subject(subject_id)
+    readiness = model_kind.readiness(subject)
     if not readiness.is_ready:
         raise NotReady(readiness.message)
     factory = current_factory()
     with transaction.atomic():
-        _check_plan(_key(kind, machine_type.pk))
+        _check_plan(_key(kind, subject.pk))
         job = jobs.enqueue(
             task="mlops.train",
-            kwargs={"machine_type_id": str(machine_type.pk), "kind": str(kind), "reason": reason},
+            kwargs={"subject_id": str(subject.pk), "kind": str(kind), "reason": reason},
             factory=factory,
-            key=_key(kind, machine_type.pk),
+            key=_key(kind, subject.pk),
         )
         audit.record(
-            action="model.training_requested", actor=by, target=machine_type.code, factory=factory
-        )
+            action="model.training_requested", actor=by, target=model_kind.name_of(subject)[:120],
+            factory=factory,
+        )  # fmt: skip
     return job
 
 
@@ -77,16 +77,16 @@ def _check_plan(key: str) -> None:
 
 
 def begin_where_ready() -> int:
-    """Ask for a first model of each kind and type whose history allows it; return how many."""
+    """Ask for a first model of each kind and subject whose history allows it; return how many."""
     n_asked = 0
-    for machine_type in production_selectors.machine_types():
-        for code in kinds.codes():
-            known = ModelVersion.objects.filter(kind=code, machine_type=machine_type)
-            if known.exists() or not kinds.of(code).readiness(machine_type).is_ready:
+    for code in kinds.codes():
+        for subject in kinds.of(code).subjects():
+            known = selectors.versions_of(subject_id=subject.pk, kind=code)
+            if known.exists() or not kinds.of(code).readiness(subject).is_ready:
                 continue
             try:
                 request_training(
-                    machine_type_id=machine_type.pk, by=None, kind=code,
+                    subject_id=subject.pk, by=None, kind=code,
                     reason="The first: there is enough history now.",
                 )  # fmt: skip
             except NotReady as refusal:
@@ -96,38 +96,36 @@ def begin_where_ready() -> int:
     return n_asked
 
 
-def cancel_training(
-    *, machine_type_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE
-) -> bool:
+def cancel_training(*, subject_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE) -> bool:
     """End a training that waits or runs; say whether there was one.
 
     Raises:
-        MachineType.DoesNotExist: not in this factory.
+        ObjectDoesNotExist: not in this factory.
     """
-    machine_type = MachineType.objects.get(pk=machine_type_id)
+    subject = kinds.of(kind).subject(subject_id)
     factory = current_factory()
     with transaction.atomic():
-        was_there = jobs.cancel(factory=factory, key=_key(kind, machine_type.pk))
+        was_there = jobs.cancel(factory=factory, key=_key(kind, subject.pk))
         if was_there:
             audit.record(
-                action="model.training_cancelled", actor=by, target=machine_type.code,
-                factory=factory,
+                action="model.training_cancelled", actor=by,
+                target=kinds.of(kind).name_of(subject)[:120], factory=factory,
             )  # fmt: skip
     return was_there
 
 
-def open_training(*, machine_type_id: UUID, kind: str) -> Job | None:
-    """Return the training of a type that waits or runs."""
-    return jobs.open_job(factory=current_factory(), key=_key(kind, machine_type_id))
+def open_training(*, subject_id: UUID, kind: str) -> Job | None:
+    """Return the training of a subject that waits or runs."""
+    return jobs.open_job(factory=current_factory(), key=_key(kind, subject_id))
 
 
-def _key(kind: str, machine_type_id: UUID) -> str:
-    return f"train-{kind}-{machine_type_id}"
+def _key(kind: str, subject_id: UUID) -> str:
+    return f"train-{kind}-{subject_id}"
 
 
 def train(
     *,
-    machine_type_id: UUID,
+    subject_id: UUID,
     job_id: UUID,
     report: Report,
     kind: str = Kind.REMAINING_LIFE,
@@ -137,22 +135,22 @@ def train(
     completes it and makes no second version.
 
     Raises:
-        MachineType.DoesNotExist: not in this factory.
+        ObjectDoesNotExist: not in this factory.
         NotReady: the history does not support a model; nothing changed.
         StorageUnavailable: the artifact could not be stored; nothing changed.
     """
-    machine_type = MachineType.objects.get(pk=machine_type_id)
+    model_kind = kinds.of(kind)
+    subject = model_kind.subject(subject_id)
     version = ModelVersion.objects.filter(job_id=job_id).first()
     if version is None:
         started = timezone.now()
         report(0.01, "Reading history")
-        model_kind = kinds.of(kind)
-        snapshot = model_kind.snapshot(machine_type, at=started)
+        snapshot = model_kind.snapshot(subject, at=started)
         trained = model_kind.train(
             snapshot, progress=lambda share, message: report(0.05 + 0.85 * share, message)
         )
         report(0.92, "Storing the model")
-        version = _store(model_kind, machine_type, snapshot, trained, job_id, started, reason)
+        version = _store(model_kind, subject, snapshot, trained, job_id, started, reason)
     _remove_leftovers(version)
     report(0.95, "Comparing it with the one in service")
     judging.judge(version=version, at=timezone.now())
@@ -170,22 +168,21 @@ def train(
 
 
 def _store(
-    kind: ModelKind, machine_type: MachineType, snapshot: Snapshot, trained: Trained,
+    kind: ModelKind, subject: Subject, snapshot: Snapshot, trained: Trained,
     job_id: UUID, at: datetime, reason: str,
 ) -> ModelVersion:  # fmt: skip
     """Store the artifact, then its row: a version without its artifact never exists."""
-    rows = ModelVersion.objects.filter(kind=kind.code, machine_type=machine_type)
+    rows = selectors.versions_of(subject_id=subject.pk, kind=kind.code)
     number = (rows.aggregate(newest=Max("version"))["newest"] or 0) + 1
-    identity = Identity(current_schema(), kind.code, str(machine_type.pk), number)
+    identity = Identity(current_schema(), kind.code, str(subject.pk), number)
     blob = artifacts.seal(kind.pack(trained.model), identity=identity, key=settings.ARTIFACT_KEY)
     digest = artifacts.digest(blob)
-    key = f"{_place(kind.code, machine_type.pk, number)}{digest[:12]}.takt"
+    key = f"{_place(kind.code, subject.pk, number)}{digest[:12]}.takt"
     storage.put_bytes(key=key, content=blob)
     took_s = round((timezone.now() - at).total_seconds(), 1)
     with transaction.atomic():
         version = ModelVersion.objects.create(
             kind=kind.code,
-            machine_type=machine_type,
             version=number,
             job_id=job_id,
             artifact_key=key,
@@ -202,6 +199,7 @@ def _store(
             cases=_cases(snapshot, trained),
             weaknesses=list(trained.weaknesses),
             created_at=at,
+            **{kind.subject_field: subject.pk},
         )
         VersionEvent.objects.create(
             version=version, at=at, what=VersionEvent.What.TRAINED,
@@ -212,9 +210,9 @@ def _store(
     return version
 
 
-def _place(kind: str, machine_type_id: UUID, number: int) -> str:
+def _place(kind: str, subject_id: UUID, number: int) -> str:
     """Return what the key of a version's artifact begins with."""
-    return names.object_key("models", kind, str(machine_type_id), f"{number}-")
+    return names.object_key("models", kind, str(subject_id), f"{number}-")
 
 
 def _remove_leftovers(version: ModelVersion) -> None:
@@ -223,7 +221,7 @@ def _remove_leftovers(version: ModelVersion) -> None:
     Only one version bears the number, and its row names the artifact that stays. Where the store
     is away they stay too: nothing refers to them.
     """
-    place = _place(version.kind, version.machine_type_id, version.version)
+    place = _place(version.kind, version.subject_id, version.version)
     try:
         for found in storage.objects(prefix=place):
             if found.key != version.artifact_key:
@@ -266,12 +264,12 @@ def record_run(*, version_id: UUID) -> str:
         ModelVersion.DoesNotExist: not in this factory.
         RegistryUnavailable: MLflow is away.
     """
-    version = ModelVersion.objects.select_related("machine_type").get(pk=version_id)
+    version = ModelVersion.objects.get(pk=version_id)
     run_id = registry.record(
         registry.Run(
             kind=version.kind,
-            subject=str(version.machine_type_id),
-            subject_name=version.machine_type.name,
+            subject=str(version.subject_id),
+            subject_name=kinds.of(version.kind).name_of(kinds.subject_of(version)),
             version=version.version,
             artifact_key=version.artifact_key,
             digest=version.digest,

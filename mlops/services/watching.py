@@ -1,7 +1,7 @@
 """Watching what serves: how its predictions turned out, and whether its inputs are still those
 that it was trained on; asking for a new training when it is time."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.db.models import F, QuerySet
 
 from mlops import artifacts, datasets, drift, kinds, promotion, selectors, serving
 from mlops.drift import Departure
-from mlops.kinds import ModelKind, NotReady, Watched
+from mlops.kinds import MachineKind, ModelKind, NotReady, Watched
 from mlops.maintenance.reasons import written
 from mlops.models import Finding, ModelVersion, Outcome
 from mlops.services import judging, proposing, training
@@ -42,53 +42,56 @@ def watch(*, version_id: UUID, at: datetime) -> dict[str, int]:
     Raises:
         ModelVersion.DoesNotExist: not in this factory.
     """
-    version = ModelVersion.objects.select_related("machine_type").get(pk=version_id)
+    version = ModelVersion.objects.get(pk=version_id)
     done = {"outcomes": 0, "decisions": 0, "findings": 0, "trainings": 0}
     if version.alias != ModelVersion.Alias.CHAMPION:
         return done
-    machines = list(production_selectors.machines().filter(machine_type_id=version.machine_type_id))
-    done["outcomes"] = settle(version=version, machines=machines, at=at)
-    decided = judging.consider(machine_type_id=version.machine_type_id, kind=version.kind, at=at)
+    done["outcomes"] = settle(version=version, at=at)
+    decided = judging.consider(subject_id=version.subject_id, kind=version.kind, at=at)
     if decided:
         done["decisions"] = 1
         return done
-    done["findings"] = look(version=version, machines=machines, at=at)
+    done["findings"] = look(version=version, at=at)
     done["trainings"] = int(_ask_for_training(kinds.of(version.kind), version, at))
     return done
 
 
-def settle(*, version: ModelVersion, machines: Iterable[Machine], at: datetime) -> int:
+def settle(*, version: ModelVersion, at: datetime) -> int:
     """Write down how predictions turned out, of the version in service and those beside it."""
     kind, n_new = kinds.of(version.kind), 0
-    beside = selectors.beside(machine_type_id=version.machine_type_id, kind=version.kind)
+    beside = selectors.beside(subject_id=version.subject_id, kind=version.kind)
     for one in (version, *beside):
-        for machine in machines:
-            for turned in kind.turned(one, machine, at=at):
-                _row, is_new = Outcome.objects.get_or_create(
-                    version=one,
-                    case_key=turned.case_key,
-                    defaults={
-                        "machine": machine,
-                        "known_at": turned.known_at,
-                        "was_serving": one.pk == version.pk,
-                        "n_predictions": turned.n_predictions,
-                        "loss": turned.loss,
-                        "is_right": turned.is_right,
-                    },
-                )
-                n_new += is_new
+        for turned in kind.outcomes(one, at=at):
+            _row, is_new = Outcome.objects.get_or_create(
+                version=one,
+                case_key=turned.case_key,
+                defaults={
+                    "machine": turned.machine,
+                    "slice": turned.slice,
+                    "known_at": turned.known_at,
+                    "was_serving": one.pk == version.pk,
+                    "n_predictions": turned.n_predictions,
+                    "loss": turned.loss,
+                    "is_right": turned.is_right,
+                },
+            )
+            n_new += is_new
     return n_new
 
 
-def look(*, version: ModelVersion, machines: list[Machine], at: datetime) -> int:
-    """Look for drift and for intervals that hold no longer; return how many findings are new."""
+def look(*, version: ModelVersion, at: datetime, machines: Sequence[Machine] | None = None) -> int:
+    """Look for drift and for intervals that hold no longer; return how many findings are new.
+
+    Args:
+        machines: those to look at; all that the version is asked about if not given.
+    """
     kind = kinds.of(version.kind)
-    found = [
-        *_calibration(kind, version),
-        *_inputs(kind, version, machines, at),
-        *_predictions(version, machines),
-        *_labels(version, at),
-    ]
+    found = [*_calibration(kind, version), *kind.findings(version, at=at)]
+    if isinstance(kind, MachineKind):
+        looked_at = kind.machines(version) if machines is None else list(machines)
+        found += _inputs(kind, version, looked_at, at)
+        found += _predictions(version, looked_at)
+        found += _labels(version, at)
     kept = {(f.machine_id, f.what, f.signal) for f in found}
     n_new = 0
     with transaction.atomic():
@@ -128,7 +131,7 @@ def _calibration(kind: ModelKind, version: ModelVersion) -> list[Finding]:
 
 
 def _inputs(
-    kind: ModelKind, version: ModelVersion, machines: list[Machine], at: datetime
+    kind: MachineKind, version: ModelVersion, machines: list[Machine], at: datetime
 ) -> list[Finding]:
     try:
         model = serving.load(version)
@@ -211,10 +214,10 @@ def _finding(
 def _ask_for_training(kind: ModelKind, version: ModelVersion, at: datetime) -> bool:
     """Ask for a new training when there is something new to learn; say whether it was."""
     trained_until = datetime.fromisoformat(str(version.trained_on["until"]))
-    newest = selectors.newest_version(machine_type_id=version.machine_type_id, kind=version.kind)
+    newest = selectors.newest_version(subject_id=version.subject_id, kind=version.kind)
     if newest is not None and newest.pk != version.pk:
         trained_until = max(trained_until, newest.created_at)
-    n_known = kind.readiness(version.machine_type).n_known
+    n_known = kind.readiness(kinds.subject_of(version)).n_known
     # What is known but cannot be used (a life without readings) is nothing new each time.
     facts = (newest or version).trained_on
     n_learned = int(facts.get("n_known", facts.get("n_lives", 0)))
@@ -230,7 +233,7 @@ def _ask_for_training(kind: ModelKind, version: ModelVersion, at: datetime) -> b
         return False
     try:
         training.request_training(
-            machine_type_id=version.machine_type_id, by=None, kind=version.kind, reason=reason
+            subject_id=version.subject_id, by=None, kind=version.kind, reason=reason
         )
     except NotReady:
         return False

@@ -99,7 +99,7 @@ def _train(types: list[Any]) -> float:
     ids = []
     for factory, type_id in types:
         with factory_context(factory):
-            ids.append(services.request_training(machine_type_id=type_id, by=None).pk)
+            ids.append(services.request_training(subject_id=type_id, by=None).pk)
     jobs = Job.objects.filter(pk__in=ids)
     while jobs.filter(state__in=Job.OPEN_STATES).exists():
         if time.perf_counter() - started > _TRAINING_TIMEOUT_S:
@@ -166,7 +166,7 @@ def _scoring(stack: Stack) -> dict[str, float]:
     assert database is not None
     with factory_context(factory):
         kind, mills = plant.mills_with_history()
-        services.train(machine_type_id=kind.pk, job_id=uuid4(), report=lambda *_: None)
+        services.train(subject_id=kind.pk, job_id=uuid4(), report=lambda *_: None)
         services.score_machines(machine_ids=[mills[0].pk], at=datetime.now(UTC))  # loads it
         ids = _fleet(kind)
         figures: dict[str, float] = {}

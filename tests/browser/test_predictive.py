@@ -32,7 +32,7 @@ with factory_context("{schema}") as factory:
         factory.limits.save()
         plant.START = timezone.now() - timedelta(hours=319)
         kind, mills = plant.mills_with_history()
-        services.train(machine_type_id=kind.pk, job_id=uuid4(), report=lambda share, text: None)
+        services.train(subject_id=kind.pk, job_id=uuid4(), report=lambda share, text: None)
         found = services.score_machines(machine_ids=[m.pk for m in mills], at=timezone.now())
         services.propose(found)
         print("MACHINE", mills[0].pk, "TYPE", kind.pk)

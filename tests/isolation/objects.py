@@ -14,7 +14,7 @@ from billing.models import Invoice
 from mlops import services as mlops_services
 from mlops.models import BearingPlace, Kind, ModelVersion
 from production import selectors, services
-from production.models import CheckItem, OrderPhoto
+from production.models import CheckItem, InspectionPlan, OrderPhoto, Product
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
@@ -132,6 +132,11 @@ def code_id(factory: Factory) -> int:
     return claims.make(factory=factory, at=timezone.now(), by=None)[0].pk
 
 
+def inspection_plan_id(_factory: Factory) -> UUID:
+    product, _ = Product.objects.get_or_create(item_no="isolated", name="Isolated")
+    return InspectionPlan.objects.get_or_create(product=product, name="Isolated")[0].pk
+
+
 def machine_type_id(factory: Factory) -> str:
     return str(selectors.machine(UUID(machine_id(factory))).machine_type_id)
 
@@ -222,6 +227,8 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "machine_id": machine_id,
     "kind": lambda _factory: Kind.REMAINING_LIFE.value,
     "machine_type_id": machine_type_id,
+    "subject_id": machine_type_id,
+    "inspection_plan_id": inspection_plan_id,
     "version_id": version_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
@@ -240,7 +247,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
-    "mlops.train": lambda factory: {"machine_type_id": machine_type_id(factory)},
+    "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
     "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},

@@ -55,7 +55,7 @@ def test_a_stored_model_forecasts_as_the_trained_one(training):
 def test_a_model_made_for_something_else_is_refused(other):
     blob = seal(SMALL, identity=other, key=KEY)
 
-    with pytest.raises(ArtifactRefused, match="another factory, machine type or version"):
+    with pytest.raises(ArtifactRefused, match="another factory, subject or version"):
         open_sealed(blob, identity=OURS, key=KEY)
 
 

@@ -131,7 +131,7 @@ def test_it_is_refused_before_anything_is_parsed(name, tmp_path, no_parsing):
 
 
 def train(kind):
-    services.train(machine_type_id=kind.pk, job_id=uuid4(), report=lambda _share, _text: None)
+    services.train(subject_id=kind.pk, job_id=uuid4(), report=lambda _share, _text: None)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_an_older_artifact_under_the_newer_name_is_refused(two_versions, shelf):
 
     assert said.version == oldest
     assert "altered or replaced" in said.message
-    assert selectors.champion(machine_type_id=kind.pk) == newest
+    assert selectors.champion(subject_id=kind.pk) == newest
 
 
 def test_without_a_good_version_nothing_is_said_and_nothing_run(mills, shelf, tmp_path):

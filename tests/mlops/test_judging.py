@@ -19,9 +19,7 @@ KIND = "remaining_life"
 
 
 def train(kind):
-    return services.train(
-        machine_type_id=kind.pk, job_id=uuid4(), report=lambda _share, _message: None
-    )
+    return services.train(subject_id=kind.pk, job_id=uuid4(), report=lambda _share, _message: None)
 
 
 def aliases():
@@ -51,7 +49,7 @@ def two(mills):
 
 
 def consider(kind):
-    return services.consider(machine_type_id=kind.pk, kind=KIND, at=plant.START)
+    return services.consider(subject_id=kind.pk, kind=KIND, at=plant.START)
 
 
 def test_the_first_version_serves_because_it_beats_knowing_the_usual_length(mills):
@@ -150,7 +148,7 @@ def test_a_person_rolls_back_with_a_reason(two):
     services.promote(version_id=version(2).pk, by=member, at=plant.START, reason="Saw the pump.")
 
     services.roll_back(
-        machine_type_id=kind.pk, kind=KIND, by=member, at=plant.START, reason="Worse on Mill 2."
+        subject_id=kind.pk, kind=KIND, by=member, at=plant.START, reason="Worse on Mill 2."
     )
 
     assert aliases() == {1: "champion", 2: ""}
@@ -166,7 +164,7 @@ def test_what_serves_cannot_be_put_into_service_and_nothing_before_it_brought_ba
     with pytest.raises(services.NotPossible, match="Version 1 is in service"):
         services.promote(version_id=version(1).pk, by=None, at=plant.START)
     with pytest.raises(services.NotPossible, match="No version served before"):
-        services.roll_back(machine_type_id=kind.pk, kind=KIND, by=None, at=plant.START, reason="")
+        services.roll_back(subject_id=kind.pk, kind=KIND, by=None, at=plant.START, reason="")
 
 
 def test_a_failure_shows_how_what_was_said_turned_out(mills):
@@ -189,7 +187,7 @@ def test_a_failure_shows_how_what_was_said_turned_out(mills):
     mine = version(1).outcomes.get()
     assert (mine.machine_id, mine.n_predictions, mine.was_serving) == (mill.pk, 2, True)
     assert mine.loss < 0.5
-    record = selectors.track_record(machine_type_id=kind.pk)
+    record = selectors.track_record(subject_id=kind.pk)
     assert record.n == 1
     again = services.watch(version_id=version(1).pk, at=failed_at + timedelta(hours=1))
     assert again["outcomes"] == 0
@@ -256,14 +254,14 @@ def test_new_failures_ask_for_a_new_training(mills):
 
 def test_a_training_can_be_cancelled_while_it_waits_and_while_it_runs(mills):
     kind, _machines = mills
-    services.request_training(machine_type_id=kind.pk, by=None)
-    assert services.cancel_training(machine_type_id=kind.pk, by=None)
+    services.request_training(subject_id=kind.pk, by=None)
+    assert services.cancel_training(subject_id=kind.pk, by=None)
     assert Job.objects.get(task="mlops.train").state == Job.State.FAILED
-    assert not services.cancel_training(machine_type_id=kind.pk, by=None)
+    assert not services.cancel_training(subject_id=kind.pk, by=None)
 
-    job = services.request_training(machine_type_id=kind.pk, by=None)
+    job = services.request_training(subject_id=kind.pk, by=None)
     Job.objects.filter(pk=job.pk).update(state=Job.State.RUNNING)
-    services.cancel_training(machine_type_id=kind.pk, by=None)
+    services.cancel_training(subject_id=kind.pk, by=None)
 
     with pytest.raises(jobs.JobCancelled):
         jobs.call("mlops.train", factory=job.factory, job=jobs.JobHandle(str(job.pk)), **job.kwargs)
@@ -275,15 +273,15 @@ def test_the_plan_s_number_of_trainings_a_month_is_exact(mills):
     limits = FactoryLimits.objects.get(factory__schema_name="acme")
     limits.trainings_per_month = 1
     limits.save()
-    first = services.request_training(machine_type_id=kind.pk, by=None)
-    assert services.request_training(machine_type_id=kind.pk, by=None).pk == first.pk
+    first = services.request_training(subject_id=kind.pk, by=None)
+    assert services.request_training(subject_id=kind.pk, by=None).pk == first.pk
     Job.objects.filter(pk=first.pk).update(state=Job.State.DONE)
 
     with pytest.raises(services.NotReady, match="Your plan covers 1 trainings a month"):
-        services.request_training(machine_type_id=kind.pk, by=None)
+        services.request_training(subject_id=kind.pk, by=None)
 
     Job.objects.filter(pk=first.pk).update(state=Job.State.FAILED)  # refused: it does not count
-    assert services.request_training(machine_type_id=kind.pk, by=None).pk != first.pk
+    assert services.request_training(subject_id=kind.pk, by=None).pk != first.pk
 
 
 def test_a_sensor_that_drifts_is_a_finding_and_a_product_change_is_none(mills):

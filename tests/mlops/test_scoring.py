@@ -95,7 +95,7 @@ def test_the_answer_is_the_same_for_one_and_for_many(mills):
     kind, machines = mills
     train(kind)
     (version,) = ModelVersion.objects.all()
-    model, model_kind = serving.load(version), kinds.of(Kind.REMAINING_LIFE)
+    model, model_kind = serving.load(version), kinds.of_machines(Kind.REMAINING_LIFE)
 
     together = score(machines)
 

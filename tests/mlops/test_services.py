@@ -19,11 +19,11 @@ def quiet(_share, _message):
 
 
 def train(kind, job_id=None):
-    return services.train(machine_type_id=kind.pk, job_id=job_id or uuid4(), report=quiet)
+    return services.train(subject_id=kind.pk, job_id=job_id or uuid4(), report=quiet)
 
 
 def in_service(kind):
-    version = selectors.champion(machine_type_id=kind.pk)
+    version = selectors.champion(subject_id=kind.pk)
     assert version is not None
     return version
 
@@ -217,7 +217,7 @@ def test_an_artifact_of_another_version_in_its_place_is_refused(mills, shelf, se
     prediction = score(machines)[machines[0].pk]
 
     assert prediction.version.version == 1
-    assert "another factory, machine type or version" in prediction.message
+    assert "another factory, subject or version" in prediction.message
 
 
 def test_a_machine_that_did_nothing_keeps_its_prediction(mills):
@@ -266,14 +266,14 @@ def test_failures_of_another_component_do_not_count(in_acme):
 
 def test_training_is_not_queued_before_its_time(in_acme):
     with pytest.raises(services.NotReady, match="needs about 9 more failures"):
-        services.request_training(machine_type_id=plant.mill_type().pk, by=None)
+        services.request_training(subject_id=plant.mill_type().pk, by=None)
 
 
 def test_training_is_queued_once_and_audited(mills):
     kind, _machines = mills
 
-    first = services.request_training(machine_type_id=kind.pk, by=None)
-    second = services.request_training(machine_type_id=kind.pk, by=None)
+    first = services.request_training(subject_id=kind.pk, by=None)
+    second = services.request_training(subject_id=kind.pk, by=None)
 
     assert first.pk == second.pk
     assert first.queue == "learn"

@@ -42,9 +42,7 @@ END = plant.START + timedelta(hours=N_ROWS)
 
 
 def train(kind):
-    return services.train(
-        machine_type_id=kind.pk, job_id=uuid4(), report=lambda _s, _m: None, kind=KIND
-    )
+    return services.train(subject_id=kind.pk, job_id=uuid4(), report=lambda _s, _m: None, kind=KIND)
 
 
 def score(machine, at):
@@ -137,7 +135,7 @@ def test_a_lasting_deviation_proposes_one_order_and_a_verdict_becomes_an_outcome
     services.watch(version_id=version.pk, at=at + timedelta(hours=2))
     outcome = version.outcomes.get(case_key=f"order-{order.pk}")
     assert (outcome.is_right, outcome.loss, outcome.was_serving) == (True, 0.0, True)
-    record = selectors.track_record(machine_type_id=kind.pk, kind=KIND)
+    record = selectors.track_record(subject_id=kind.pk, kind=KIND)
     assert (record.n_right, record.n) == (1, 1)
 
 

@@ -78,7 +78,7 @@ def train(*, schema: str, machine_type_id: str) -> str:
     from tenants.context import factory_context
 
     with factory_context(schema):
-        return str(services.request_training(machine_type_id=UUID(machine_type_id), by=None).pk)
+        return str(services.request_training(subject_id=UUID(machine_type_id), by=None).pk)
 
 
 def score(*, schema: str) -> str:
