@@ -14,6 +14,7 @@ from production.selectors.orders import (
     work_order,
     work_orders,
 )
+from production.selectors.plan_versions import first_version, plans_in_force, version_in_force
 from production.selectors.plans import (
     NextDue,
     enabled_plans,
@@ -54,6 +55,7 @@ __all__ = [
     "check_item",
     "enabled_plans",
     "failures",
+    "first_version",
     "forecasts",
     "lines",
     "machine",
@@ -71,6 +73,7 @@ __all__ = [
     "order_events",
     "order_photo",
     "orders_for",
+    "plans_in_force",
     "reliability",
     "shift_at",
     "shifts_between",
@@ -79,6 +82,7 @@ __all__ = [
     "spare_parts",
     "stocks",
     "verdicts",
+    "version_in_force",
     "watched_values",
     "work_order",
     "work_orders",
