@@ -34,8 +34,8 @@ LEAST_SHARPNESS: Final = 0.5  # of the logarithm
 LEAST_CLIPPED: Final = 0.15  # share of the pixels
 LEAST_SHIFT: Final = 0.03  # of a side
 SIZE_ROOM: Final = 0.05  # share of a side
-FOREIGN: Final = 2.5  # times as far from all good pictures as the most foreign of them
-LEAST_FOREIGN: Final = 0.05  # cosine distance
+FOREIGN: Final = 2.0  # times as far from all good pictures as the most foreign of them
+LEAST_FOREIGN: Final = 0.12  # cosine distance
 # Good pictures that lie farther apart are not placed alike: nothing can be said of a shift.
 PLACED: Final = 0.10  # of a side
 
@@ -230,27 +230,17 @@ def sharpness_of(grey: Pixels) -> float:
 
     Both are variances of a Laplacian, so brighter light and higher contrast cancel out.
     """
-    fine = cv2.Laplacian(grey, cv2.CV_32F)
-    coarse = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 2.0), cv2.CV_32F)
-    of_fine, of_coarse = (
-        np.array(
-            [
-                tile.var()
-                for row in np.array_split(one, N_TILES)
-                for tile in np.array_split(row, N_TILES, axis=1)
-            ]
-        )
-        for one in (fine, coarse)
-    )
+    of_fine = _variances(grey)
+    of_coarse = _variances(np.asarray(cv2.GaussianBlur(grey, (0, 0), 2.0), np.uint8))
     n = max(1, int(TEXTURED * len(of_coarse)))
     structured = np.argsort(-of_coarse)[:n]
     ratio = (of_fine[structured] + 1e-3) / (of_coarse[structured] + 1e-3)
     return float(np.log(np.median(ratio)))
 
 
-def _variances(values: Single) -> FloatArray:
-    """Return (`N_TILES`**2,) variances of tiles."""
-    rows = np.array_split(values, N_TILES)
+def _variances(grey: Pixels) -> FloatArray:
+    """Return (`N_TILES`**2,) variances of the Laplacian in tiles."""
+    rows = np.array_split(cv2.Laplacian(grey, cv2.CV_32F), N_TILES)
     tiles = [tile for row in rows for tile in np.array_split(row, N_TILES, axis=1)]
     return np.array([tile.var() for tile in tiles], dtype=np.float64)
 
@@ -261,14 +251,15 @@ def shift_of(one: Single, other: Single) -> float:
     A displacement that does not make the pictures more alike is an error of the method: 0.
     """
     window = cv2.createHanningWindow((REFERENCE_SIDE, REFERENCE_SIDE), cv2.CV_32F)
-    (across, down), _response = cv2.phaseCorrelate(one, other, window)
+    # OpenCV 5 lays the window over its inputs in place: it gets copies.
+    (across, down), _response = cv2.phaseCorrelate(one.copy(), other.copy(), window)
     inside = np.ones_like(one)
     back = np.array([[1.0, 0.0, across], [0.0, 1.0, down]])
     size = (REFERENCE_SIDE, REFERENCE_SIDE)
     shared = cv2.warpAffine(inside, back, size) > 0.5
-    if shared.mean() < LEAST_OVERLAP or _likeness(one, other) >= _likeness(
-        cv2.warpAffine(one, back, size)[shared], other[shared]
-    ):
+    moved = np.asarray(cv2.warpAffine(one, back, size), np.float32)
+    is_better = _likeness(moved[shared], other[shared]) > _likeness(one, other)
+    if shared.mean() < LEAST_OVERLAP or not is_better:
         return 0.0
     return float(np.hypot(across, down) / REFERENCE_SIDE)
 
