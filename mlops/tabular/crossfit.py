@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,10 +47,27 @@ class OutOfFold:
     size: int
 
 
-def propose(
-    table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0
-) -> tuple[Design, list[Derived]]:
-    """Return the plain design and combinations worth a try, the most useful first.
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a set of cases suggests.
+
+    Attributes:
+        design: the plain columns.
+        boosters: trees on those, one a head.
+        ranked: combinations worth a try, the most useful first.
+    """
+
+    design: Design
+    boosters: list[Any]
+    ranked: list[Derived]
+
+    def with_best(self, size: int) -> Design:
+        """Return the design with the first combinations of the ranking."""
+        return Design(self.design.numbers, self.design.levels, tuple(self.ranked[:size]))
+
+
+def propose(table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0) -> Proposal:
+    """Learn from the plain columns and say which combinations are worth a try.
 
     Only the cases given are looked at. Trees on the plain columns say which columns matter,
     trees on all pairs of those say which combinations would be split on.
@@ -59,17 +77,16 @@ def propose(
     plain = boosting.fit(design.matrix(table.values), targets, n_threads=n_threads)
     tried = proposals([int(i) for i in design.most_used(boosting.gains(plain))[:MAX_PAIRED]])
     if not tried:
-        return design, []
+        return Proposal(design, plain, [])
     wide = Design(design.numbers, design.levels, tuple(tried))
     order = boosting.order_by_gain(
-        boosting.fit(wide.matrix(table.values), targets, n_threads=n_threads)
-    )
-    return design, [tried[i - design.n_features] for i in order if i >= design.n_features]
-
-
-def with_best(design: Design, ranked: Sequence[Derived], size: int) -> Design:
-    """Return the design with the first combinations of a ranking."""
-    return Design(design.numbers, design.levels, tuple(ranked[:size]))
+        boosting.fit(
+            wide.matrix(table.values), targets, n_threads=n_threads,
+            n_rounds=boosting.N_ROUNDS_TO_RANK,
+        )
+    )  # fmt: skip
+    ranked = [tried[i - design.n_features] for i in order if i >= design.n_features]
+    return Proposal(design, plain, ranked)
 
 
 def out_of_fold(
@@ -111,16 +128,17 @@ def _judged(
 ) -> list[FloatArray]:
     """Return log-odds of a fold's held-back cases for each number of combinations."""
     learnt, answers = table.take(fold.train), outcome.take(fold.train)
-    design, ranked = propose(learnt, answers, heads, n_threads=n_threads)
+    proposal = propose(learnt, answers, heads, n_threads=n_threads)
     judged: list[FloatArray] = []
     for size in SIZES:
-        if judged and len(ranked) <= SIZES[len(judged) - 1]:
+        if judged and len(proposal.ranked) <= SIZES[len(judged) - 1]:
             judged.append(judged[-1])  # there are no more combinations than before
             continue
-        own = with_best(design, ranked, size)
-        boosters = boosting.fit(
-            own.matrix(learnt.values), heads.targets(answers), n_threads=n_threads
-        )
+        own, boosters = proposal.with_best(size), proposal.boosters
+        if size:
+            boosters = boosting.fit(
+                own.matrix(learnt.values), heads.targets(answers), n_threads=n_threads
+            )
         raw = boosting.margins(boosters, own.matrix(table.values[fold.test]))
         judged.append(heads.log_odds(raw))
     return judged

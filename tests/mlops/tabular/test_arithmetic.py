@@ -145,3 +145,13 @@ def test_a_class_never_called_has_no_precision():
 
     assert np.isnan(yes.precision)
     assert (yes.recall, yes.n) == (0.0, 1)
+
+
+def test_the_area_of_several_classes_is_the_mean_over_those_seen():
+    probability = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]])
+    codes = np.array([0, 0, 1, 1])
+
+    figures = scores.report(probability, np.argmax(probability, axis=1), codes)
+
+    # Class 0: {0.7, 0.2} against {0.6, 0.1} is right in 3 of 4; class 1 likewise in 2 of 4.
+    assert figures["roc_auc"] == pytest.approx((3 / 4 + 2 / 4) / 2)
