@@ -2,7 +2,8 @@
 
 Each fold proposes its own combinations of columns from its own training rows. Whatever is
 chosen by looking at held-back cases (how many combinations to keep, the calibration, the
-threshold) is chosen for a fold from the other folds alone, so that its figures stay honest.
+threshold) is chosen for a fold from the other folds alone, so that its figures stay honest; in
+time order from earlier folds alone, and the first one is not judged.
 """
 
 from __future__ import annotations
@@ -91,13 +92,17 @@ def propose(table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0)
 
 def out_of_fold(
     table: Table, outcome: Outcome, heads: Heads, folds: Sequence[Fold], places: IntArray,
-    *, n_threads: int = 0, progress: Callable[[float], None] = lambda _share: None,
+    *, in_order: bool = False, n_threads: int = 0,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> OutOfFold:  # fmt: skip
     """Judge every fold by models of its own.
 
     Args:
         places: (n_cases,) number of each case's group; groups weigh the same.
+        in_order: each fold is later than the one before, and nothing is chosen by what came
+            after. A single fold is judged all the same, without combinations or calibration.
     """
+    in_order = in_order and len(folds) > 1
     by_size: list[list[FloatArray]] = [[] for _ in SIZES]
     for number, fold in enumerate(folds):
         progress(number / len(folds))
@@ -111,15 +116,16 @@ def out_of_fold(
     losses = np.array(
         [_loss_by_fold(scores, outcome.codes[rows], own, places[rows]) for scores in scores_of]
     )
-    log_odds = np.empty_like(scores_of[0])
-    for i in range(len(folds)):
+    log_odds = scores_of[0].copy()
+    for i in range(int(in_order), len(folds)):
         others = np.delete(losses, i, axis=1) if len(folds) > 2 else losses
-        log_odds[own == i] = scores_of[_chosen(others)][own == i]
+        log_odds[own == i] = scores_of[_chosen(losses[:, :i] if in_order else others)][own == i]
+    judged = own >= int(in_order)
+    base = np.vstack([_base(outcome, fold) for fold in folds])
+    probability = _calibrated(log_odds, outcome.codes[rows], own, in_order=in_order)
     return OutOfFold(
-        rows=rows, fold=own,
-        probability=_calibrated(log_odds, outcome.codes[rows], own),
-        base=np.vstack([_base(outcome, fold) for fold in folds]),
-        log_odds=log_odds, size=SIZES[_chosen(losses)],
+        rows=rows[judged], fold=own[judged] - int(in_order), probability=probability[judged],
+        base=base[judged], log_odds=log_odds[judged], size=SIZES[_chosen(losses)],
     )  # fmt: skip
 
 
@@ -179,11 +185,13 @@ def _chosen(losses: FloatArray) -> int:
     return best
 
 
-def _calibrated(log_odds: FloatArray, codes: IntArray, fold: IntArray) -> FloatArray:
-    """Return probabilities, each fold calibrated on the others."""
+def _calibrated(
+    log_odds: FloatArray, codes: IntArray, fold: IntArray, *, in_order: bool
+) -> FloatArray:
+    """Return probabilities, each fold calibrated on the others, or on earlier ones."""
     result: FloatArray | None = None
     for i in range(int(fold.max()) + 1):
-        others, own = fold != i, fold == i
+        others, own = fold < i if in_order else fold != i, fold == i
         fitted = calibration.fit(log_odds[others], codes[others]) if others.any() else None
         if fitted is None:
             fitted = np.tile([1.0, 0.0], (log_odds.shape[1], 1))

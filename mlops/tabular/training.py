@@ -91,7 +91,7 @@ def train(
     Args:
         groups: per case, what it belongs to (experiment, machine, lot); cases of one group
             are one piece of evidence and never split. Each case is its own where not given.
-        times: per case; where given, every case is judged by a model of earlier ones.
+        times: per case; where given, every judged case is judged by a model of earlier ones.
         costs: of wrong announcements; the threshold balances them. Without, it is the one with
             the highest F1 to be expected. Only used for two classes.
         n_threads: threads of the training, 0 for all.
@@ -184,6 +184,7 @@ def _cross_fit(
 ) -> OutOfFold:  # fmt: skip
     return out_of_fold(
         table, outcome, Heads.of(outcome), _folds(outcome, places, times, seed), places,
+        in_order=times is not None,
         n_threads=n_threads, progress=progress,
     )  # fmt: skip
 

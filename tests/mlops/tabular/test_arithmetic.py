@@ -153,5 +153,6 @@ def test_the_area_of_several_classes_is_the_mean_over_those_seen():
 
     figures = scores.report(probability, np.argmax(probability, axis=1), codes)
 
-    # Class 0: {0.7, 0.2} against {0.6, 0.1} is right in 3 of 4; class 1 likewise in 2 of 4.
-    assert figures["roc_auc"] == pytest.approx((3 / 4 + 2 / 4) / 2)
+    # Class 0: {0.7, 0.2} above {0.6, 0.1} in 3 of 4 pairs; class 1: {0.3, 0.8} above {0.2, 0.5}
+    # likewise; class 2 was never seen.
+    assert figures["roc_auc"] == pytest.approx(3 / 4)
