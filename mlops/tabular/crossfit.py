@@ -25,6 +25,9 @@ from mlops.tabular.table import Outcome, Table
 # How many combinations may be kept. A few tries: every further one is another chance to be
 # fooled by luck.
 SIZES = (0, 8, 24)
+# Of more plain columns and levels than this only the most useful are kept: among hundreds, most
+# of what trees pick up later is luck, and it costs as much as the rest.
+MAX_FEATURES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,17 @@ class Proposal:
 def propose(table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0) -> Proposal:
     """Learn from the plain columns and say which combinations are worth a try.
 
-    Only the cases given are looked at. Trees on the plain columns say which columns matter,
-    trees on all pairs of those say which combinations would be split on.
+    Only the cases given are looked at. Trees on the plain columns say which columns matter
+    (where there are very many, others are dropped at once), trees on all pairs of those say which combinations would be split on.
     """
     design = Design.fit(table)
     targets = heads.targets(outcome)
+    if design.n_features > MAX_FEATURES:
+        quick = boosting.fit(
+            design.matrix(table.values), targets, n_threads=n_threads,
+            n_rounds=boosting.N_ROUNDS_TO_RANK,
+        )  # fmt: skip
+        design = design.narrowed(boosting.gains(quick), MAX_FEATURES)
     plain = boosting.fit(design.matrix(table.values), targets, n_threads=n_threads)
     tried = proposals([int(i) for i in design.most_used(boosting.gains(plain))[:MAX_PAIRED]])
     if not tried:

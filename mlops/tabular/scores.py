@@ -40,9 +40,9 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
         codes: (n,) what happened.
 
     Returns:
-        Of two classes: f1, average_precision, mcc, roc_auc, precision, recall, brier; of more:
-        accuracy, macro_f1, mcc, log_loss, roc_auc (mean over
-        the classes, each against the others).
+        accuracy, mcc and roc_auc; of two classes also f1, average_precision, precision, recall,
+        brier; of more also macro_f1, log_loss, and roc_auc is the mean over the classes, each
+        against the others.
     """
     n_classes = probability.shape[1]
     figures = {"mcc": float(metrics.matthews_corrcoef(codes, called))}
@@ -61,6 +61,7 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
     event, said = codes == 1, called == 1
     right = float(np.sum(event & said))
     return figures | {
+        "accuracy": float(np.mean(called == codes)),
         "f1": 2.0 * right / max(float(event.sum() + said.sum()), 1.0),
         "precision": right / max(float(said.sum()), 1.0),
         "recall": right / max(float(event.sum()), 1.0),
