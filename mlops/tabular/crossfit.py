@@ -73,8 +73,8 @@ class Proposal:
 def propose(table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0) -> Proposal:
     """Learn from the plain columns and say which combinations are worth a try.
 
-    Only the cases given are looked at. Trees on the plain columns say which columns matter
-    (where there are very many, others are dropped at once), trees on all pairs of those say which combinations would be split on.
+    Only the cases given are looked at. Trees on the plain columns say which columns matter, of
+    very many also which are left out; trees on all pairs say which would be split on.
     """
     design = Design.fit(table)
     targets = heads.targets(outcome)
