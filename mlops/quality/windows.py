@@ -83,7 +83,7 @@ def find(
         rejected: (n_parts,).
         columns: by strength; only the first two are looked at, so that luck has few chances.
         asked: share of rejects that is not to be exceeded.
-        order: (n_parts,) times; without, every fifth and second of five parts are checked on.
+        order: (n_parts,) times; without, two of every five lots are checked on.
         groups: (n_parts,) lots; a lot is never on both sides and counts by what it is worth.
     """
     overall = float(np.mean(rejected))
