@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from mlops.benchmarks import BadFolder, quality, quality_forms, quality_process, quality_tables
+from mlops.benchmarks import (
+    BadFolder,
+    quality,
+    quality_forms,
+    quality_process,
+    quality_tables,
+    tables,
+)
 from tests.mlops.benchmarks.test_classify import write_parts
 
 DATA = Path(os.environ.get("TAKT_DATA") or Path(__file__).parents[4] / "shared" / "data")
@@ -43,7 +50,9 @@ def test_seconds_and_milliseconds_are_times_where_the_name_says_so():
 
     assert quality_forms.times_of(seconds) is None
     for entries in (seconds, [f"{entry}000" for entry in seconds]):
-        assert quality_forms.times_of(entries, numbers=True)[0] == START.timestamp()
+        found = quality_forms.times_of(entries, numbers=True)
+        assert found is not None
+        assert found[0] == START.timestamp()
 
 
 def test_columns_with_one_1_a_row_are_one_outcome():
@@ -90,7 +99,7 @@ def test_the_rarer_outcome_is_the_event(words):
     found = quality_forms.labelled(texts, told=None, where="x.csv")
 
     assert found.outcome == "Pass/Fail"
-    assert quality_tables.tables.classes_of(found.texts[found.outcome]) == words
+    assert tables.classes_of(found.texts[found.outcome]) == words
 
 
 def test_an_outcome_that_cannot_be_told_is_asked_for():
