@@ -22,7 +22,7 @@ import numpy as np
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Say
+from mlops.benchmarks import BadFolder, Figures, Say
 from mlops.vision import defect_types, detection
 from mlops.vision.boxes import Box, Labelled
 from mlops.vision.defect_types import LabelledPicture, NotEnoughRegions, TypeModel
@@ -30,6 +30,7 @@ from mlops.vision.detection import Seen
 from mlops.vision.golden import golden_of
 from mlops.vision.pictures import PictureRefused, decode
 
+FORM: Final = "NAME_test.*, NAME_temp.* and NAME.txt, in train/ and test/ or in one folder"
 TEMPLATE, TESTED = "_temp", "_test"
 # The measure of this form: a box of the same type that overlaps by more than a third.
 MIN_IOU: Final = 0.33
@@ -69,7 +70,7 @@ def reads(folder: Path) -> bool:
     return any(_tested(place) for place in _places(folder))
 
 
-def run(folder: Path, *, say: Say) -> dict[str, float]:
+def run(folder: Path, *, say: Say) -> Figures:
     """Learn and judge boards.
 
     Raises:
@@ -99,7 +100,7 @@ def run(folder: Path, *, say: Say) -> dict[str, float]:
         "n": float(len(seen)),
     }
     _say_figures(seen, figures, say)
-    return {key: round(value, 4) for key, value in figures.items()}
+    return {name: {key: round(value, 4) for key, value in figures.items()}}
 
 
 def _places(folder: Path) -> list[Path]:

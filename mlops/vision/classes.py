@@ -41,6 +41,7 @@ UNKNOWN_SHARE: Final = 0.02
 # Of a class's evidence, the part of the picture with cells above this share of the highest.
 SPEAKS: Final = 0.5
 LEAST_WITHIN: Final = 0.1
+NEVER: Final = 1e6  # taken off the score of a class without a picture
 
 
 class NotEnoughLabels(ValueError):
@@ -70,11 +71,16 @@ class Discriminants:
         return self.standardised(figures) @ self.weights.T + self.offsets
 
 
-def discriminants(figures: FloatArray, codes: IntArray) -> Discriminants:
-    """Fit discriminants to (n, n_figures) of classes 0, 1, ..., all held to be as frequent."""
+def discriminants(figures: FloatArray, codes: IntArray, *, n_classes: int) -> Discriminants:
+    """Fit discriminants to (n, n_figures) of classes 0, 1, ..., all held to be as frequent.
+
+    A class that none of the figures is of is never the likeliest.
+    """
     middle, total = figures.mean(axis=0), figures.std(axis=0)
-    n_classes = int(codes.max()) + 1
-    centres = np.array([figures[codes == code].mean(axis=0) for code in range(n_classes)])
+    n_of = np.bincount(codes, minlength=n_classes)
+    centres = np.tile(middle, (n_classes, 1))
+    for code in np.flatnonzero(n_of):
+        centres[code] = figures[codes == code].mean(axis=0)
     within = figures - centres[codes]
     # Measured by what varies within classes: what parts them may be small. Few pictures may
     # agree by chance, so it is at least a tenth of what varies at all.
@@ -85,7 +91,8 @@ def discriminants(figures: FloatArray, codes: IntArray) -> Discriminants:
     even = max(1e-6, float(np.trace(covariance)) / len(covariance))
     covariance = (1 - shrinkage) * covariance + shrinkage * even * np.eye(len(covariance))
     weights = np.linalg.solve(covariance, centres.T).T
-    return Discriminants(middle, scale, weights, -0.5 * np.sum(weights * centres, axis=1))
+    offsets = -0.5 * np.sum(weights * centres, axis=1) - np.where(n_of, 0.0, NEVER)
+    return Discriminants(middle, scale, weights, offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,8 @@ def _likeness(standard: FloatArray, kept: FloatArray) -> FloatArray:
 
 def _directions(standard: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(standard, axis=1, keepdims=True)
-    return standard / np.maximum(lengths, 1e-9)
+    directions: FloatArray = standard / np.maximum(lengths, 1e-9)
+    return directions
 
 
 def _speaks(evidence: FloatArray) -> tuple[int, int, int, int]:
@@ -235,7 +243,7 @@ def train(pictures: Sequence[FloatArray], labels: Sequence[str]) -> Training:
     losses = {turned: _loss(tried[turned], codes, fitted[turned], doubt) for turned in tried}
     is_turned = losses[True] < losses[False]
     used = figures if is_turned else figures[:, :1]
-    parts = discriminants(_flat(used), np.repeat(codes, used.shape[1]))
+    parts = discriminants(_flat(used), np.repeat(codes, used.shape[1]), n_classes=len(names))
     kept, least = _unknown(parts, used)
     model = ClassModel(names, parts, fitted[is_turned], doubt, kept, least)
     return Training(model, probabilities(tried[is_turned], fitted[is_turned], doubt), is_turned)
@@ -272,7 +280,11 @@ def _unseen_scores(figures: FloatArray, codes: IntArray, folds: IntArray) -> Flo
     scores = np.empty((len(codes), codes.max() + 1))
     for fold in np.unique(folds):
         rest = folds != fold
-        parts = discriminants(_flat(figures[rest]), np.repeat(codes[rest], figures.shape[1]))
+        parts = discriminants(
+            _flat(figures[rest]),
+            np.repeat(codes[rest], figures.shape[1]),
+            n_classes=codes.max() + 1,
+        )
         scores[~rest] = parts.scores(figures[~rest, 0])
     return scores
 

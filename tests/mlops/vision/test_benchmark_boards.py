@@ -34,7 +34,7 @@ def test_what_is_learnt_in_train_is_judged_in_test(tmp_path):
     (tmp_path / "test" / "00060x60.txt").unlink()  # nobody wrote down what is wrong
     said: list[str] = []
 
-    figures = vision_boards.run(tmp_path, say=said.append)
+    (figures,) = vision_boards.run(tmp_path, say=said.append).values()
 
     assert figures["f_iou33"] > 0.7
     assert figures["n"] == 5
@@ -48,7 +48,7 @@ def test_one_folder_is_cross_validated(tmp_path):
     write(tmp_path, range(10))
     said: list[str] = []
 
-    figures = vision_boards.run(tmp_path, say=said.append)
+    (figures,) = vision_boards.run(tmp_path, say=said.append).values()
 
     assert figures["n"] == 10
     assert "cross-validated in 5 parts" in said[0]
@@ -122,7 +122,7 @@ def test_real_boards_are_learnt_from_a_few_pairs(tmp_path):
             for file in path.parent.glob(f"{path.stem.removesuffix('_test')}*"):
                 shutil.copy(file, tmp_path / part)
 
-    figures = vision_boards.run(tmp_path, say=silent)
+    (figures,) = vision_boards.run(tmp_path, say=silent).values()
 
     assert figures["f_iou33_place_only"] > 0.8
     assert figures["f_iou33"] > 0.7

@@ -24,9 +24,9 @@ def described(figures: np.ndarray) -> Features:
     maps, start = {}, 0
     for stride, size in ((16, 14), (32, 7)):
         end = start + {16: 112, 32: 320}[stride]
-        maps[stride] = np.tile(figures[start:end], (size, size, 1))
+        maps[stride] = np.tile(figures[start:end].astype(np.float32), (size, size, 1))
         start = end
-    return Features(np.zeros(1280), maps)
+    return Features(np.zeros(1280, dtype=np.float32), maps)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_discriminants_by_hand():
     # Two classes on one line, ones of spread about 0 and 4: equally likely at 2.
     figures = np.array([[-1.0], [1.0], [3.0], [5.0]])
 
-    parts = classes.discriminants(figures, np.array([0, 0, 1, 1]))
+    parts = classes.discriminants(figures, np.array([0, 0, 1, 1]), n_classes=2)
 
     for figure, sign in ((2.0, 0), (1.9, 1), (2.1, -1)):
         low, high = parts.scores(np.array([[figure]]))[0]
