@@ -18,6 +18,7 @@ from mlops.models import InspectionImage, PendingPicture, VisionSetup
 from mlops.picture_store import PictureUnknown
 from mlops.services.labelling import check_label, label_picture
 from mlops.vision import pictures
+from production import selectors as production_selectors
 from production.models import Inspection, InspectionPlan
 from tenants import audit, jobs, storage
 from tenants.context import current_factory
@@ -235,9 +236,11 @@ def save_setup(*, plan_id: UUID, fields: SetupFields, by: User | None) -> Vision
     if plan is None:
         raise PictureUnknown(f"There is no inspection plan {plan_id}.")
     _check_setup(plan, fields)
-    plan.escape_cost_minor = fields.escape_cost_minor
-    plan.false_reject_cost_minor = fields.false_reject_cost_minor
-    plan.save(update_fields=["escape_cost_minor", "false_reject_cost_minor"])
+    # Pictures are of the first version of a plan, and the costs of the one in force count.
+    for version in (plan, production_selectors.version_in_force(plan) or plan):
+        version.escape_cost_minor = fields.escape_cost_minor
+        version.false_reject_cost_minor = fields.false_reject_cost_minor
+        version.save(update_fields=["escape_cost_minor", "false_reject_cost_minor"])
     setup, _ = VisionSetup.objects.update_or_create(
         plan=plan,
         defaults={
