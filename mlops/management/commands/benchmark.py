@@ -18,7 +18,15 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Figures, anomaly, classify, monitoring, vibration
+from mlops.benchmarks import (
+    BadFolder,
+    Figures,
+    anomaly,
+    classify,
+    monitoring,
+    vibration,
+    vision,
+)
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
@@ -32,6 +40,7 @@ KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
     "classify": (classify.run, ("target", "ignored")),
     "monitoring": (monitoring.run, ()),
     "vibration": (vibration.run, ()),
+    "vision": (vision.run, ()),
 }
 
 
