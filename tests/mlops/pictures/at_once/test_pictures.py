@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -39,7 +40,7 @@ def plan(plant: Plant, objects) -> Iterator[InspectionPlan]:
         InspectionImage.objects.all().delete()
 
 
-def at_once(*works: Callable[[], object]) -> list[object]:
+def at_once(*works: Callable[[], Any]) -> list[Any]:
     """Do each on a connection of its own; return what they returned."""
     gate, results = threading.Barrier(len(works)), []
 
@@ -68,8 +69,8 @@ def add(plan: InspectionPlan, seed: int = 0) -> tuple[InspectionImage, bool]:
 def test_one_picture_sent_by_several_at_once_is_one(plan):
     found = at_once(*[lambda: add(plan)] * N_AT_ONCE)
 
-    assert len({image.pk for image, _ in found}) == 1  # type: ignore[attr-defined]
-    assert Counter(is_new for _, is_new in found) == {True: 1, False: N_AT_ONCE - 1}  # type: ignore[attr-defined]
+    assert len({image.pk for image, _ in found}) == 1
+    assert Counter(is_new for _, is_new in found) == {True: 1, False: N_AT_ONCE - 1}
     assert PendingPicture.objects.count() == 1
 
 
@@ -85,7 +86,7 @@ def test_several_jobs_bring_each_picture_once(plan, objects):
 
     n_stored = at_once(*[lambda: services.store_pictures(image_id=images[0].pk)] * N_AT_ONCE)
 
-    assert sum(n_stored) == 6  # type: ignore[arg-type]
+    assert sum(n_stored) == 6
     assert len(objects) == 12
     assert not PendingPicture.objects.exists()
 
