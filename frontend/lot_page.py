@@ -183,10 +183,10 @@ def _part_row(part: Lot) -> PartRow:
 
 
 def _progress_row(row: selectors.SampleProgress) -> ProgressRow:
-    wanted = f" of {row.n_wanted}" if row.n_wanted is not None else ""
+    wanted = f", {row.n_wanted} wanted" if row.n_wanted is not None else ""
     return ProgressRow(
         plan=row.plan.name,
         url=reverse("frontend:inspection-plan", args=[row.plan.pk]),
-        words=f"{row.n_done}{wanted} looked at, {row.n_defective} defective",
+        words=f"{row.n_done} looked at{wanted}, {row.n_defective} defective",
         n_defective=row.n_defective,
     )

@@ -139,7 +139,7 @@ def _acceptance_words(n: int, c: int) -> str:
     bad = sampling.rate_accepted_at(0.10, n=n, acceptance_number=c) or 0.0
     return (
         f"A lot with {percent(good)} defective parts is accepted 95 times in 100;"
-        f" one with {percent(bad)} 10 times in 100."
+        f" one with {percent(bad)} is accepted 10 times."
     )
 
 

@@ -13,6 +13,7 @@ from mlops.selectors.pictures import (
     verdicts_of,
     vision_setup,
 )
+from mlops.selectors.quality import newest_quality, quality_of_lot, quality_predictions
 from mlops.selectors.standing import (
     VisionStanding,
     images_of_inspection,
@@ -63,6 +64,7 @@ __all__ = [
     "model_versions",
     "newest_bursts",
     "newest_proof",
+    "newest_quality",
     "newest_verdict",
     "newest_verdicts",
     "newest_version",
@@ -70,6 +72,8 @@ __all__ = [
     "open_findings",
     "pair_agreements",
     "predictions_of",
+    "quality_of_lot",
+    "quality_predictions",
     "readiness",
     "review_queue",
     "served_before",

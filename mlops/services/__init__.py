@@ -26,6 +26,7 @@ from mlops.services.pictures import (
     store_waiting,
 )
 from mlops.services.proposing import propose
+from mlops.services.quality import predict_quality
 from mlops.services.scoring import score_machines
 from mlops.services.training import (
     begin_where_ready,
@@ -81,6 +82,7 @@ __all__ = [
     "label_picture",
     "look",
     "open_training",
+    "predict_quality",
     "promote",
     "propose",
     "record_run",

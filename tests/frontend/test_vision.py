@@ -111,8 +111,10 @@ def test_the_list_says_what_serves_what_waits_and_what_was_found(plan, sent, ser
     judged(sent(1), serving)
     InspectionImage.objects.update(doubt=0.7)
     at = timezone.now()
-    Finding.objects.create(version=serving, what="pictures", signal="brightness", found_at=at,
-                           seen_at=at, message="Pictures are darker than those that taught.")  # fmt: skip
+    Finding.objects.create(
+        version=serving, what="pictures", signal="brightness", found_at=at, seen_at=at,
+        message="Pictures are darker than those that taught.",
+    )  # fmt: skip
     page = text_of(portal("viewer").get(HOME))
 
     assert "1 doubtful picture to look at. The watch found 1 thing." in page

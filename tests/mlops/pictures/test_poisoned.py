@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 import zlib
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -190,7 +191,7 @@ def laden(form):
     picture = Image.fromarray(shots.pixels(5))
     exif = Image.Exif()
     exif[0x010E], exif[0x9286] = SCRIPT.decode(), PHP.decode()
-    how = {"exif": exif}
+    how: dict[str, Any] = {"exif": exif}
     if form == "PNG":
         words = PngImagePlugin.PngInfo()
         words.add_text("Comment", PHP.decode())
@@ -274,6 +275,7 @@ def test_another_factory_meets_404_whatever_it_asks(their_picture, plan, other_a
     paths = [
         ("POST", f"inspection-plans/{plan.pk}/pictures"),
         ("GET", f"inspection-plans/{plan.pk}/pictures"),
+        ("POST", f"inspection-plans/{plan.pk}/judge"),
         ("GET", f"inspection-plans/{plan.pk}/review-queue"),
         ("GET", f"inspection-plans/{plan.pk}/disagreements"),
         ("GET", f"inspection-plans/{plan.pk}/vision-setup"),
@@ -288,7 +290,7 @@ def test_another_factory_meets_404_whatever_it_asks(their_picture, plan, other_a
     ]
     for method, path in paths:
         body, kind = (
-            (shots.shot(9), "image/png") if path.endswith("/pictures")
+            (shots.shot(9), "image/png") if path.endswith(("/pictures", "/judge"))
             else (b'{"label": "good"}', "application/json")
         )  # fmt: skip
         answer = Client().generic(
