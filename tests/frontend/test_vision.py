@@ -158,7 +158,7 @@ def test_the_pictures_are_filtered(home, sent, serving, portal, show):
     n = {"waiting": 1, "rejected": 1, "good": 1, "nonsense": 2}
     kept = InspectionImage.objects.filter(is_kept=True).count()
     shown = text_of(portal("viewer").get(f"{home}?show={show}"))
-    assert shown.count('class="shot"') == n.get(show, kept)
+    assert shown.count('class="pic"') == n.get(show, kept)
 
 
 # -- sending
@@ -456,7 +456,7 @@ def test_people_who_disagree_are_shown_with_their_kappa(plan, home, sent, portal
             services.label_picture(image_id=image.pk, label=label, by=person, at=timezone.now())
     shown = text_of(portal("viewer").get(f"{home}disagreements/"))
     assert "1 picture on which people disagree" in shown
-    assert shown.count('class="shot"') == 1
+    assert shown.count('class="pic"') == 1
     assert "67 %" in shown
 
 
