@@ -112,7 +112,7 @@ def _words(setup: VisionSetup, curve: CostCurve | None, limit: float, currency: 
 
 def _money(minor: float, currency: str) -> str:
     """Write an expected amount without false digits."""
-    return money(round(minor), currency, whole=abs(minor) >= 10_000)
+    return money(round(minor), currency, whole=abs(minor) >= 10_000 or not round(minor))
 
 
 def _figures(
@@ -179,8 +179,11 @@ def _drawing(curve: CostCurve, by_hand: float | None, currency: str) -> CurveDra
 
 
 def _top(curve: CostCurve) -> float:
+    """Return a round amount that the field reaches up to."""
     most = float(curve.costs.max())
-    return max(min(most, MOST_TIMES * max(curve.best.cost, 0.02 * most)), 1.0)
+    top = max(min(most, MOST_TIMES * max(curve.best.cost, 0.02 * most)), 1.0)
+    step = 10.0 ** math.floor(math.log10(top)) / 2.0
+    return math.ceil(top / step) * step
 
 
 def _round_numbers(low: float, high: float) -> list[float]:

@@ -1,5 +1,6 @@
 """Visual inspection: all plans, one plan and how far it is taught, costs, what stays right."""
 
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -115,7 +116,7 @@ def upload(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse:
 
 
 def _taken(
-    request: PortalRequest, found: InspectionPlan, file: UploadedFile, label: str
+    request: PortalRequest, found: InspectionPlan, file: "UploadedFile[Any]", label: str
 ) -> InspectionImage:
     image, _is_new = services.add_picture(
         plan_id=found.pk, content=file.read(pictures.MAX_BYTES + 1),

@@ -22,6 +22,7 @@ from mlops.models import InspectionImage, VisionSetup
 from mlops.services import RegionSaid
 from production import selectors as production_selectors
 from production import services as production_services
+from production.models import InspectionPlan
 from production.models.plant import Status
 from tenants.requests import PortalRequest
 from tenants.storage import StorageUnavailable
@@ -60,7 +61,7 @@ def _looking(request: PortalRequest, image: InspectionImage) -> dict[str, Any]:
 def queue(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse:
     """Show the picture that is most worth a look; `after` names one that was passed over."""
     found = plan_of(inspection_plan_id)
-    after = InspectionImage.objects.filter(plan=found, pk=_id(request.GET.get("after"))).first()
+    after = _passed_over(found, request.GET.get("after", ""))
     image = selectors.next_in_queue(found.pk, after=after)
     counts = vision_pages.standing_of(found, at=timezone.now())
     context: dict[str, Any] = {
@@ -74,9 +75,9 @@ def queue(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse:
     return render(request, "frontend/vision/queue.html", context)
 
 
-def _id(text: str | None) -> UUID | None:
+def _passed_over(found: InspectionPlan, text: str) -> InspectionImage | None:
     try:
-        return UUID(text or "")
+        return selectors.images_of(found.pk).filter(pk=UUID(text)).first()
     except ValueError:
         return None
 

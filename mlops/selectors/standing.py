@@ -54,11 +54,12 @@ def vision_standings(
     rejected = _rejected_since(rows, day_began_at)
     return {
         row["plan_id"]: VisionStanding(
-            n_rejected=rejected.get(row["plan_id"], 0),
-            **{name: row[name] for name in row if name != "plan_id"},
+            n=row["n"], n_today=row["n_today"], n_rejected=rejected.get(row["plan_id"], 0),
+            n_good=row["n_good"], n_defects=row["n_defects"], n_waiting=row["n_waiting"],
+            n_doubtful=row["n_doubtful"], n_kept=row["n_kept"],
         )
         for row in counted.order_by()
-    }
+    }  # fmt: skip
 
 
 def _rejected_since(images: QuerySet[InspectionImage], since: datetime) -> dict[UUID, int]:
