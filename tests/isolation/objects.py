@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing import services as billing_services
 from billing.models import Invoice
 from mlops import services as mlops_services
-from mlops.models import BearingPlace, InspectionImage, Kind, ModelVersion
+from mlops.models import BearingPlace, ImageVerdict, InspectionImage, Kind, ModelVersion
 from production import selectors, services
 from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
@@ -133,13 +133,18 @@ def code_id(factory: Factory) -> int:
 
 
 def image_id(factory: Factory) -> UUID:
+    at = timezone.now()
     found, _ = InspectionImage.objects.get_or_create(
         plan_id=inspection_plan_id(factory), digest="isolated",
         defaults={
-            "source": "api", "taken_at": timezone.now(), "received_at": timezone.now(),
-            "width": 32, "height": 32, "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
+            "source": "api", "taken_at": at, "received_at": at, "width": 32, "height": 32,
+            "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
+            "thumbnail_key": "acme/pictures/isolated.webp",
         },
     )  # fmt: skip
+    ImageVerdict.objects.get_or_create(
+        image=found, defaults={"made_at": at, "state": "no_model", "heat": b"isolated"}
+    )
     return found.pk
 
 
