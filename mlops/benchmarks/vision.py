@@ -10,9 +10,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from mlops.benchmarks import BadFolder, Figures, Say, vision_good, vision_voc
+from mlops.benchmarks import (
+    BadFolder,
+    Figures,
+    Say,
+    TooFewPictures,
+    vision_boards,
+    vision_good,
+    vision_voc,
+    vision_voc_classes,
+)
 
-FORMS: Final[tuple[ModuleType, ...]] = (vision_good, vision_voc)
+FORMS: Final[tuple[ModuleType, ...]] = (
+    vision_good,
+    vision_boards,
+    vision_voc_classes,
+    vision_voc,
+)
 
 
 def run(folder: Path, *, say: Say) -> Figures:
@@ -26,7 +40,14 @@ def run(folder: Path, *, say: Say) -> Figures:
         described = "; ".join(str(form.FORM) for form in FORMS)
         raise BadFolder(f"{folder} has none of the forms that are read: {described}.")
     figures: Figures = {}
+    lacking: list[TooFewPictures] = []
     for form in forms:
-        for block, measured in form.run(folder, say=say).items():
-            figures.setdefault(block, {}).update(measured)
+        try:
+            for block, measured in form.run(folder, say=say).items():
+                figures.setdefault(block, {}).update(measured)
+        except TooFewPictures as error:
+            say(f"  {error}")
+            lacking.append(error)
+    if not figures:
+        raise lacking[0]
     return figures

@@ -39,8 +39,8 @@ MIN_IOU: Final = 0.33
 N_FOLDS: Final = 5
 BOARD_CHARACTERS: Final = 5
 PUBLISHED: Final = (
-    "F 0.982, mAP 0.986 (DeepPCB model trained on all 1,000 pairs; Tang and others, "
-    "arXiv 1902.06197)"
+    "DeepPCB F 0.982, mAP 0.986 (its authors' network on the full data; README of "
+    "tangsanli5201/DeepPCB)"
 )
 # Types of the public set, for reading only.
 NAMES: Final = {

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405
 
 import numpy as np
 
-from mlops.benchmarks import BadFolder, Figures, Say, picture_folders
+from mlops.benchmarks import BadFolder, Figures, Say, TooFewPictures, picture_folders
 from mlops.benchmarks.vision_one_class import figures_of, judge, one_core, teach
 from mlops.vision.anomaly import LEAST_GOOD, MOST_GOOD
 
@@ -46,7 +46,9 @@ def run(folder: Path, *, say: Say) -> Figures:
                 continue
             figures[f"one_class_{name}"] = _measured(name, classes, say)
     if not figures or len(classes) < 2:
-        raise BadFolder(f"{folder} needs two classes, one of them with {LEAST_PICTURES} pictures.")
+        raise TooFewPictures(
+            f"{folder} needs two classes, one of them with {LEAST_PICTURES} pictures."
+        )
     figures[MEAN] = {
         name: round(float(np.mean([one[name] for one in figures.values()])), 4)
         for name in next(iter(figures.values()))
@@ -82,7 +84,7 @@ def _named(path: Path) -> Counter[str]:
         return areas
     try:
         # The folder is the operator's own, and expat limits how far entities unfold.
-        root = ElementTree.parse(path).getroot()  # noqa: S314
+        root = ElementTree.parse(path).getroot()  # noqa: S314  # nosec B314
         for one in root.iter("object"):
             ends = [int(float(one.findtext(f"bndbox/{end}", ""))) for end in ENDS]
             areas[one.findtext("name", "")] += (ends[2] - ends[0]) * (ends[3] - ends[1])

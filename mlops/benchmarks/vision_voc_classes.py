@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from mlops import artifacts
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Figures, Say, one_core, voc
+from mlops.benchmarks import BadFolder, Figures, Say, TooFewPictures, one_core, voc
 from mlops.benchmarks.voc import Annotated
 from mlops.lives import FloatArray
 from mlops.vision import classes, detection, location
@@ -81,7 +81,9 @@ def run(folder: Path, *, say: Say) -> Figures:
         say(f"  {n_unknown} pictures have no annotation and are left out")
     chosen = [p for p in pictures if p.label and p.label not in few]
     if len({picture.label for picture in chosen}) < 2:
-        raise BadFolder(f"{folder}: two kinds with at least {N_PARTS} pictures each are needed.")
+        raise TooFewPictures(
+            f"{folder}: two kinds with at least {N_PARTS} pictures each are needed."
+        )
     with one_core.one_core():
         known = [_known(picture) for picture in chosen]
         figures = _kinds(known, say) | _few(known, say) | _times(known, chosen, say)

@@ -67,7 +67,7 @@ class VisualInspection(PlanKind):
 
     def readiness(self, subject: InspectionPlan) -> Readiness:
         rows = lessons.labelled(subject.pk)
-        n_good = rows.filter(label=Label.GOOD, is_kept=False).count()
+        n_good = rows.filter(label=Label.GOOD).count()
         n_labelled = rows.count()
         missing = max(0, LEAST_GOOD - n_good)
         setup = selectors.vision_setup(subject)
@@ -309,8 +309,9 @@ def _learned(data: _Data, progress: Progress) -> VisualModel:
 
 
 def _apart(found: Sequence[Lesson]) -> list[str]:
-    """Name the pictures that a model has not learned from: the good ones of the regression set."""
-    return [one.key for one in found if one.is_kept and not one.is_defective]
+    """Name the good pictures that a model has not learned from."""
+    used = {one.key for one in visual.taught(found)[0]}
+    return [one.key for one in found if not one.is_defective and one.key not in used]
 
 
 def _left_out(model: VisualModel, data: _Data) -> dict[str, float]:

@@ -29,7 +29,7 @@ from mlops.vision import (
     packing,
 )
 from mlops.vision.acquisition import Acquisition, Complaint
-from mlops.vision.anomaly import AnomalyModel, Defect
+from mlops.vision.anomaly import LEAST_GOOD, AnomalyModel, Defect
 from mlops.vision.backbone import Pixels, Single
 from mlops.vision.boxes import Box, Found
 from mlops.vision.defect_types import LabelledPicture, NotEnoughRegions, TypeModel
@@ -205,8 +205,6 @@ def drawn_heat(heat: Single, *, limit: float) -> Pixels:
 def by_good_pictures(lessons: Sequence[Lesson], *, report: Report) -> VisualModel:
     """Learn from good pictures, and from shown defects where there are some.
 
-    Pictures of the regression set are among the defects, never among the good ones.
-
     Raises:
         TooFewGoodPictures: says how many are needed.
     """
@@ -233,8 +231,13 @@ def _taken(good: Sequence[Lesson], frame: Frame | None = None) -> Acquisition:
 
 
 def taught(lessons: Sequence[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
-    """Return the good pictures that are learned from, and those with defects."""
-    good = [one for one in lessons if not one.is_defective and not one.is_kept]
+    """Return the good pictures that are learned from, and those with defects.
+
+    While there are few, good ones of the regression set are learned from as well.
+    """
+    every = [one for one in lessons if not one.is_defective]
+    apart = [one for one in every if not one.is_kept]
+    good = apart if len(apart) >= LEAST_GOOD else every
     return good, [one for one in lessons if one.is_defective]
 
 

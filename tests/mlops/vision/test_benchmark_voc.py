@@ -1,8 +1,10 @@
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 from PIL import Image
 
 from mlops.benchmarks import BadFolder, vision_voc_classes, voc
@@ -10,6 +12,12 @@ from mlops.vision.boxes import Box, Labelled
 from tests.mlops.vision.surfaces import KINDS, surface
 
 DATA = Path(os.environ.get("TAKT_DATA") or Path(__file__).parents[4] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True)
+def one_round(monkeypatch):
+    """Keep the tests short: the rounds differ in their folds alone."""
+    monkeypatch.setattr(vision_voc_classes, "N_ROUNDS", 1)
 
 
 def silent(_line: str) -> None:
@@ -110,6 +118,18 @@ def test_a_picture_that_is_none_is_named(tmp_path):
 def test_other_forms_are_not_read(tmp_path):
     assert not vision_voc_classes.reads(tmp_path)
     assert vision_voc_classes.reads(write(tmp_path / "voc", 1))
+
+
+@pytest.mark.slow
+def test_the_command_gives_what_the_pictures_suffice_for(tmp_path):
+    # Six of a kind: enough to tell kinds apart, not to take one kind for the good one.
+    write(tmp_path / "steel", 6, kinds=KINDS[1:3])
+
+    call_command("benchmark", "vision", data=tmp_path / "steel", json=tmp_path / "figures.json")
+
+    metrics = json.loads((tmp_path / "figures.json").read_text())["metrics"]
+    assert metrics["steel"]["accuracy"] > 0.9
+    assert list(metrics) == ["steel"]
 
 
 @pytest.mark.slow
