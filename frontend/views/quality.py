@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from frontend import quality_card, quality_forms, quality_rows
+from frontend import quality_card, quality_forms, quality_rows, vision_card
 from frontend.pages import answer, may, page
 from frontend.quality_forms import DecideForm, MeasuringField, SaidForm
 from frontend.views.maintenance import done
@@ -137,6 +137,7 @@ def inspection(request: PortalRequest, inspection_id: UUID) -> HttpResponse:
         "verdicts": quality_rows.verdict_rows(found, at=at),
         "disagreement": quality_rows.disagreement(found),
         "nonconformance": getattr(found, "nonconformance", None),
+        "pictures": vision_card.card_of_inspection(found.pk, at=at),
         "form": SaidForm(defects=list(selectors.defect_types()), initial=initial),
         "may_record": may(request, "production.record"),
         "is_done": found.state == Inspection.State.DONE,

@@ -306,6 +306,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
     "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
+    "mlops.judge_images": lambda factory: {"image_ids": [str(image_id(factory))]},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},
