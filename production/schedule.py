@@ -6,4 +6,9 @@ BEAT = {
         "every_s": 300.0,
         "queue": "default",
     },
+    "production.watch_inspections": {
+        "task": "production.watch_inspections",
+        "every_s": 60.0,
+        "queue": "default",
+    },
 }

@@ -14,7 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
-from production.models import Counter, Machine, WorkOrder, WorkOrderEvent
+from production.models import Machine, WorkOrder, WorkOrderEvent
+from production.services.numbers import take_numbers
 from tenants.context import current_factory
 from tenants.models import Membership, User
 
@@ -183,7 +184,7 @@ def insert(*, machine_id: UUID, at: datetime, by: User | None = None, **fields: 
         raise NotPossible("It is due before it may begin.")
     order = WorkOrder.objects.create(
         machine_id=machine_id,
-        number=_next_number(),
+        number=take_numbers("work_order"),
         currency=current_factory().currency,
         created_at=at,
         changed_at=at,
@@ -192,12 +193,6 @@ def insert(*, machine_id: UUID, at: datetime, by: User | None = None, **fields: 
     )
     record(order, kind=EventKind.CREATED, at=at, by=by)
     return order
-
-
-def _next_number() -> int:
-    Counter.objects.get_or_create(name="work_order")
-    Counter.objects.filter(name="work_order").update(last=F("last") + 1)
-    return Counter.objects.get(name="work_order").last
 
 
 def record(
