@@ -116,14 +116,14 @@ def take(*, seed: int, flaws: Sequence[Flaw] = (), light: Light | None = None) -
 @lru_cache(maxsize=8)
 def _blank(missing: tuple[int, ...]) -> tuple[Plane, Plane, Plane]:
     """Return height, reflection and outline of a bracket without tool marks."""
-    body = np.zeros(_SHAPE, np.uint8)
+    body: Pixels = np.zeros(_SHAPE, np.uint8)
     cv2.fillPoly(body, [np.array(_OUTLINE, np.int32)], 255)
-    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _round(25))
+    body = _rounded(body, 25)
     height = _raised(body, chamfer=9, depth=7.0)
     albedo = np.full(_SHAPE, 1.0, np.float32)
-    pocket = np.zeros(_SHAPE, np.uint8)
+    pocket: Pixels = np.zeros(_SHAPE, np.uint8)
     cv2.rectangle(pocket, _POCKET[:2], _POCKET[2:], 255, -1)
-    pocket = cv2.morphologyEx(pocket, cv2.MORPH_OPEN, _round(36))
+    pocket = _rounded(pocket, 36)
     height -= _raised(pocket, chamfer=8, depth=16.0)
     albedo -= 0.16 * _soft(pocket, 2)
     text = np.zeros(_SHAPE, np.uint8)
@@ -175,6 +175,11 @@ def _clouds(rng: np.random.Generator, n: int) -> Plane:
 def _round(radius: int) -> Pixels:
     size = 2 * radius + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _rounded(mask: Pixels, radius: int) -> Pixels:
+    """Round the outer corners of a shape."""
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _round(radius)), np.uint8)
 
 
 def _raised(mask: Pixels, *, chamfer: float, depth: float) -> Plane:
@@ -307,7 +312,7 @@ def _exposed(surface: _Surface, place: Matrix, light: Light, rng: np.random.Gene
     rgb = cv2.GaussianBlur(rgb * field[..., None] * 240.0, (0, 0), 0.55)
     noise = rng.standard_normal((HEIGHT, WIDTH, 3), dtype=np.float32)
     rgb = rgb + noise * np.sqrt(1.2 + 0.022 * np.maximum(rgb, 0.0))
-    return np.clip(np.round(rgb), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(rgb), 0, 255), np.uint8)
 
 
 def _lit(surface: _Surface) -> Plane:
