@@ -82,6 +82,7 @@ class Trained:
         baseline: case -> loss of what has to be beaten for the model to be worth anything.
         held_back: case -> loss, for the latest cases, by one trained on earlier ones only.
         weaknesses: sentences for the model's card.
+        details: what the kind wants to have at hand on its pages, as JSON.
     """
 
     model: Any
@@ -91,6 +92,7 @@ class Trained:
     baseline: Mapping[str, float]
     held_back: Mapping[str, float] = field(default_factory=dict)
     weaknesses: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,4 +10,14 @@ BEAT = {
         "every_s": 6 * 3600.0,
         "queue": "default",
     },
+    "mlops.store_waiting_pictures": {
+        "task": "mlops.store_waiting_pictures",
+        "every_s": 60.0,
+        "queue": "default",
+    },
+    "mlops.retain_pictures": {
+        "task": "mlops.retain_pictures",
+        "every_s": 3600.0,
+        "queue": "default",
+    },
 }

@@ -117,3 +117,29 @@ def _thin_one(_factory: Factory) -> None:
 def thin_bursts(**_kwargs: Any) -> None:
     """Have every factory keep only the figures of its older bursts."""
     for_each_factory(_thin_one)
+
+
+@factory_task("mlops.store_pictures")
+def store_pictures(*, image_id: str, **_kwargs: Any) -> dict[str, int]:
+    """Bring a picture, and all that wait with it, to the object store."""
+    return {"n_stored": services.store_pictures(image_id=UUID(image_id))}
+
+
+def _store_one(_factory: Factory) -> None:
+    services.store_waiting()
+
+
+@public_task("mlops.store_waiting_pictures")
+def store_waiting_pictures(**_kwargs: Any) -> None:
+    """Try again to store what waits, however long the object store was away."""
+    for_each_factory(_store_one)
+
+
+def _retain_one(_factory: Factory) -> None:
+    services.retain_pictures(at=timezone.now())
+
+
+@public_task("mlops.retain_pictures")
+def retain_pictures(**_kwargs: Any) -> None:
+    """Have every factory remove the pictures that it need not keep any more."""
+    for_each_factory(_retain_one)

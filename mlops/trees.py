@@ -125,16 +125,34 @@ def to_onnx(
         Model with input `features` float32 (n, n_features) and output `target` float32
         (n, n_targets), before any link function of the objective.
     """
-    from onnx import TensorProto, helper
-
     nodes = _Nodes()
     tree = 0
     targets = [0] * len(boosters) if targets is None else targets
-    n_targets = max(targets) + 1
     for booster, own, target in zip(boosters, columns, targets, strict=True):
         for info in booster.dump_model()["tree_info"]:
             nodes.add(tree, info["tree_structure"], own, 1.0 / targets.count(target), target)
             tree += 1
+    return _serialised(nodes, n_features=n_features, n_targets=max(targets) + 1)
+
+
+def multiclass_to_onnx(booster: Any, *, n_features: int, n_classes: int) -> bytes:
+    """Return one booster of several classes as a serialised ONNX model.
+
+    Its trees stand in the order of rounds, in each round one a class.
+
+    Returns:
+        Model as of `to_onnx`, one target a class: raw scores, before softmax.
+    """
+    nodes = _Nodes()
+    own = np.arange(n_features, dtype=np.int64)
+    for tree, info in enumerate(booster.dump_model()["tree_info"]):
+        nodes.add(tree, info["tree_structure"], own, 1.0, tree % n_classes)
+    return _serialised(nodes, n_features=n_features, n_targets=n_classes)
+
+
+def _serialised(nodes: _Nodes, *, n_features: int, n_targets: int) -> bytes:
+    from onnx import TensorProto, helper
+
     operator = helper.make_node(
         "TreeEnsembleRegressor", [INPUT], [OUTPUT], domain="ai.onnx.ml", n_targets=n_targets,
         aggregate_function="SUM", post_transform="NONE",

@@ -55,6 +55,8 @@ class ModelVersion(models.Model):
     cases = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     # Where the model is weak, in sentences.
     weaknesses = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    # What the kind keeps for its pages: scores of pictures that were not seen, what broke.
+    details = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     created_at = models.DateTimeField()
 
     class Meta:

@@ -1,7 +1,8 @@
 """What can happen to models: they are trained, judged, put into service, asked and watched;
-bursts of vibration are kept and judged."""
+bursts of vibration and pictures are kept, judged and labelled."""
 
 from mlops.kinds import NotReady
+from mlops.picture_store import PictureGone, PictureUnknown, TooManyPending
 from mlops.services.judging import (
     NotPossible,
     compare_on_outcomes,
@@ -9,6 +10,17 @@ from mlops.services.judging import (
     judge,
     promote,
     roll_back,
+)
+from mlops.services.labelling import LabelRefused, RegionSaid, label_picture
+from mlops.services.pictures import (
+    SetupFields,
+    SetupRefused,
+    add_picture,
+    keep_picture,
+    retain_pictures,
+    save_setup,
+    store_pictures,
+    store_waiting,
 )
 from mlops.services.proposing import propose
 from mlops.services.scoring import score_machines
@@ -34,28 +46,42 @@ from mlops.services.watching import look, settle, watch
 
 __all__ = [
     "BurstReceipt",
+    "LabelRefused",
     "NotPossible",
     "NotReady",
+    "PictureGone",
+    "PictureUnknown",
     "PlaceFields",
     "PlaceRefused",
     "RefusedBurst",
+    "RegionSaid",
+    "SetupFields",
+    "SetupRefused",
+    "TooManyPending",
+    "add_picture",
     "begin_where_ready",
     "cancel_training",
     "compare_on_outcomes",
     "consider",
     "judge",
     "judge_newest",
+    "keep_picture",
+    "label_picture",
     "look",
     "open_training",
     "promote",
     "propose",
     "record_run",
     "request_training",
+    "retain_pictures",
     "roll_back",
     "save_place",
+    "save_setup",
     "score_machines",
     "settle",
     "store_bursts",
+    "store_pictures",
+    "store_waiting",
     "thin_bursts",
     "train",
     "watch",

@@ -198,6 +198,7 @@ def _store(
             },
             cases=_cases(snapshot, trained),
             weaknesses=list(trained.weaknesses),
+            details=dict(trained.details),
             created_at=at,
             **{kind.subject_field: subject.pk},
         )

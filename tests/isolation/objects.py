@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing import services as billing_services
 from billing.models import Invoice
 from mlops import services as mlops_services
-from mlops.models import BearingPlace, Kind, ModelVersion
+from mlops.models import BearingPlace, InspectionImage, Kind, ModelVersion
 from production import selectors, services
 from production.models import CheckItem, InspectionPlan, OrderPhoto, Product
 from telemetry import services as telemetry_services
@@ -137,6 +137,17 @@ def inspection_plan_id(_factory: Factory) -> UUID:
     return InspectionPlan.objects.get_or_create(product=product, name="Isolated")[0].pk
 
 
+def image_id(factory: Factory) -> UUID:
+    found, _ = InspectionImage.objects.get_or_create(
+        plan_id=inspection_plan_id(factory), digest="isolated",
+        defaults={
+            "source": "api", "taken_at": timezone.now(), "received_at": timezone.now(),
+            "width": 32, "height": 32, "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
+        },
+    )  # fmt: skip
+    return found.pk
+
+
 def machine_type_id(factory: Factory) -> str:
     return str(selectors.machine(UUID(machine_id(factory))).machine_type_id)
 
@@ -228,6 +239,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "kind": lambda _factory: Kind.REMAINING_LIFE.value,
     "machine_type_id": machine_type_id,
     "subject_id": machine_type_id,
+    "image_id": image_id,
     "inspection_plan_id": inspection_plan_id,
     "version_id": version_id,
     "membership_id": member_id,
@@ -246,6 +258,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
+    "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
