@@ -280,11 +280,40 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MachineStateEnum": "production.models.Machine.State",
         "WorkOrderKindEnum": "production.models.WorkOrder.Kind",
+        "WorkOrderSourceEnum": "production.models.WorkOrder.Source",
         "WorkOrderStateEnum": "production.models.WorkOrder.State",
         "VerdictEnum": "production.models.WorkOrder.Verdict",
         "VerdictWithoutWorkEnum": [
             ("false_alarm", "False alarm"),
             ("not_found", "Nothing found"),
+        ],
+        "LotStateEnum": "production.models.Lot.State",
+        "LotNextStateEnum": [
+            (s, s)
+            for s in (
+                "available",
+                "held",
+                "released",
+                "consumed",
+                "shipped",
+                "recalled",
+                "scrapped",
+            )
+        ],
+        "OperationRunStateEnum": "production.models.OperationRun.State",
+        "ProductionOrderStateEnum": "production.models.ProductionOrder.State",
+        "RevisionStateEnum": "production.models.Product.State",
+        "DefectSeverityEnum": "production.models.DefectType.Severity",
+        "CharacteristicKindEnum": "production.models.Characteristic.Kind",
+        "InspectionStateEnum": "production.models.Inspection.State",
+        "InspectionSourceEnum": "production.models.Inspection.Source",
+        "InspectionVerdictEnum": "production.models.Verdict",
+        "NonconformanceStateEnum": "production.models.Nonconformance.State",
+        "NonconformanceSourceEnum": "production.models.Nonconformance.Source",
+        "ReportedSourceEnum": [
+            ("run", "Production"),
+            ("receipt", "A receipt"),
+            ("complaint", "A complaint"),
         ],
         "MaintenancePlanKindEnum": "production.models.MaintenancePlan.Kind",
         "ModelKindEnum": "mlops.models.Kind",

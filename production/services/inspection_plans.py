@@ -166,7 +166,7 @@ def _write_characteristics(plan: InspectionPlan, rows: Sequence[CharacteristicFi
             raise Unknown("defect", row.defect)
     Characteristic.objects.bulk_create(
         Characteristic(
-            plan=plan, position=position, name=row.name, kind=row.kind, unit=row.unit,
+            plan=plan, position=position, name=row.name.strip(), kind=row.kind, unit=row.unit,
             nominal=row.nominal, lower_limit=row.lower_limit, upper_limit=row.upper_limit,
             gauge=row.gauge, defect_type=known.get(row.defect),
         )
@@ -186,7 +186,7 @@ def _check(fields: InspectionPlanFields) -> None:
     rows = fields.characteristics
     if not 1 <= len(rows) <= MAX_CHARACTERISTICS:
         raise Invalid(f"A plan looks at 1 to {MAX_CHARACTERISTICS} characteristics.")
-    if len({row.name for row in rows}) < len(rows):
+    if len({row.name.strip() for row in rows}) < len(rows):
         raise Invalid("Two characteristics have the same name.")
     for row in rows:
         _check_characteristic(row)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,6 +20,7 @@ from production.services.refusals import IllegalStep, Invalid, Refused, Taken, U
 from tenants.models import User
 
 State = Lot.State
+Row = TypeVar("Row")
 MAX_BULK = 500
 MAX_MINOR = 10**12
 # From which states a lot comes into each.
@@ -45,13 +47,13 @@ class Rejection:
 
 
 @dataclass(slots=True)
-class Receipt:
+class Receipt(Generic[Row]):
     """What became of a list: rows by the place of their item, how many are new, what was not taken.
 
     `n_stored` counts new rows, `n_changed` rows that say something new, `n_known` repeats.
     """
 
-    rows: dict[int, object] = field(default_factory=dict)
+    rows: dict[int, Row] = field(default_factory=dict)
     n_stored: int = 0
     n_changed: int = 0
     n_known: int = 0
@@ -154,15 +156,13 @@ def make_lot(
         parent=parent.code if parent else "", expires_on=expires_on,
     )  # fmt: skip
     receipt = record_lots(items=[fields], at=at, by=by, is_strict=True)
-    lot = receipt.rows[0]
-    assert isinstance(lot, Lot)
-    return lot
+    return receipt.rows[0]
 
 
 @transaction.atomic
 def record_lots(
     *, items: Sequence[LotFields], at: datetime, by: User | None = None, is_strict: bool = False
-) -> Receipt:
+) -> Receipt[Lot]:
     """Make many lots and serials at once, with the inspections that are due of them.
 
     A lot may come in the same list as its parts. A bad item sinks no other.
@@ -171,7 +171,7 @@ def record_lots(
         items: at most MAX_BULK.
         is_strict: raise the first refusal instead of noting it.
     """
-    receipt = Receipt()
+    receipt: Receipt[Lot] = Receipt()
     books = _Books.of(items)
     found: dict[int, Lot] = {}
     # What has no parent goes first, so that a lot may come in the same list as its parts.

@@ -93,13 +93,13 @@ def finish_run(
 
 
 def _one(item: RunFields, *, at: datetime) -> OperationRun:
-    run = record_runs(items=[item], at=at, is_strict=True).rows[0]
-    assert isinstance(run, OperationRun)
-    return run
+    return record_runs(items=[item], at=at, is_strict=True).rows[0]
 
 
 @transaction.atomic
-def record_runs(*, items: Sequence[RunFields], at: datetime, is_strict: bool = False) -> Receipt:
+def record_runs(
+    *, items: Sequence[RunFields], at: datetime, is_strict: bool = False
+) -> Receipt[OperationRun]:
     """Write down many runs at once, with the inspections that are due after them.
 
     A bad item sinks no other. Parameters are added to those that are known; the newest value of a
@@ -112,7 +112,7 @@ def record_runs(*, items: Sequence[RunFields], at: datetime, is_strict: bool = F
     Raises:
         Unknown, Invalid: only where `is_strict`.
     """
-    receipt = Receipt()
+    receipt: Receipt[OperationRun] = Receipt()
     books = _Books.of(items)
     for index, item in enumerate(items):
         try:

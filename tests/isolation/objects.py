@@ -222,19 +222,62 @@ def alarm_id(factory: Factory) -> int:
     return found.pk
 
 
+def product_id(_factory: Factory) -> UUID:
+    found = selectors.products().filter(item_no="isolated").first()
+    return (found or services.make_product(item_no="isolated", name="Isolated")).pk
+
+
+def lot_id(factory: Factory) -> UUID:
+    product = selectors.products().get(pk=product_id(factory))
+    at = timezone.now()
+    found = selectors.lots("isolated").first()
+    return (found or services.make_lot(product=product, code="isolated", made_at=at, at=at)).pk
+
+
+def inspection_plan_id(factory: Factory) -> UUID:
+    found = selectors.inspection_plans().filter(name="Isolated").first()
+    fields = services.InspectionPlanFields(
+        name="Isolated", operation="Isolated",
+        characteristics=[services.CharacteristicFields(name="Isolated", kind="attribute")],
+    )  # fmt: skip
+    return (found or services.make_inspection_plan(
+        product_id=product_id(factory), fields=fields, at=timezone.now(), by=None
+    )).pk  # fmt: skip
+
+
+def characteristic_id(factory: Factory) -> UUID:
+    return selectors.inspection_plan(inspection_plan_id(factory)).characteristics.all()[0].pk
+
+
+def inspection_id(factory: Factory) -> UUID:
+    found = selectors.inspections().filter(piece="isolated").first()
+    return (found or services.record_inspection(
+        plan_id=inspection_plan_id(factory), lot_id=lot_id(factory), piece="isolated",
+        at=timezone.now(), verdict="fail", note="Isolated",
+    )).pk  # fmt: skip
+
+
+def nonconformance_id(factory: Factory) -> UUID:
+    return selectors.nonconformances().get(inspection=inspection_id(factory)).pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "alarm_id": alarm_id,
     "api_key_id": api_key_id,
     "asset_tag": asset_tag,
     "burst_id": burst_id,
+    "characteristic_id": characteristic_id,
     "code_id": code_id,
     "credential_id": credential_id,
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
     "export_id": export_id,
+    "inspection_id": inspection_id,
+    "inspection_plan_id": inspection_plan_id,
     "item_id": item_id,
+    "lot_id": lot_id,
     "machine_id": machine_id,
     "kind": lambda _factory: Kind.REMAINING_LIFE.value,
     "machine_type_id": machine_type_id,
@@ -244,11 +287,13 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "version_id": version_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
+    "nonconformance_id": nonconformance_id,
     "notification_id": notification_id,
     "order_id": order_id,
     "part_id": part_id,
     "photo_id": photo_id,
     "plan_id": plan_id,
+    "product_id": product_id,
     "rule_id": rule_id,
     "signal_id": signal_id,
 }
