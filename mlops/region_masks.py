@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from mlops.vision import containers, pictures
 
@@ -69,3 +71,10 @@ def unpacked(content: bytes, *, width: int, height: int) -> Mask:
     row_bytes = -(-width // 8)
     rows = np.frombuffer(zlib.decompress(content), np.uint8).reshape(height, row_bytes)
     return np.unpackbits(rows, axis=1, count=width).astype(np.bool_)
+
+
+def png_of(mask: Mask) -> bytes:
+    """Draw a mask as a PNG of one bit a pixel."""
+    out = io.BytesIO()
+    Image.fromarray(mask).save(out, "PNG")
+    return out.getvalue()

@@ -20,9 +20,9 @@ def attachment(
 ) -> StreamingHttpResponse:
     """Answer with the file of an export, a piece at a time, to be saved and never shown."""
     name = f"takt-{export.start:%Y%m%d}-{export.end:%Y%m%d}-{str(export.pk)[:8]}.{export.form}"
-    # A plain iterator would be read to its end in memory before an ASGI server sends a byte.
-    content = _in_threads(pieces) if isinstance(request, ASGIRequest) else pieces
-    response = StreamingHttpResponse(content, content_type=CONTENT_TYPES[Export.Form(export.form)])
+    response = StreamingHttpResponse(
+        streamed(request, pieces), content_type=CONTENT_TYPES[Export.Form(export.form)]
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store, private"
@@ -32,6 +32,16 @@ def attachment(
     if not connection.in_atomic_block:
         connection.close()
     return response
+
+
+def streamed(
+    request: HttpRequest, pieces: Iterator[bytes]
+) -> Iterator[bytes] | AsyncIterator[bytes]:
+    """Return pieces that are none of them empty in the form that the server streams.
+
+    A plain iterator would be read to its end in memory before an ASGI server sends a byte.
+    """
+    return _in_threads(pieces) if isinstance(request, ASGIRequest) else pieces
 
 
 async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mlops.api import vibration, views
+from mlops.api import pictures, vibration, views
 
 app_name = "mlops-api"
 urlpatterns = [
@@ -44,4 +44,43 @@ urlpatterns = [
         views.RollBackPlanModel.as_view(),
         name="inspection-plan-model-roll-back",
     ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/pictures",
+        pictures.PlanPictures.as_view(),
+        name="inspection-plan-pictures",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/review-queue",
+        pictures.ReviewQueue.as_view(),
+        name="inspection-plan-review-queue",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/disagreements",
+        pictures.Disagreements.as_view(),
+        name="inspection-plan-disagreements",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/vision-setup",
+        pictures.VisionSetupView.as_view(),
+        name="inspection-plan-vision-setup",
+    ),
+    path(
+        "inspection-plans/<uuid:inspection_plan_id>/verdicts.csv",
+        pictures.VerdictTable.as_view(),
+        name="inspection-plan-verdicts",
+    ),
+    path("pictures/<uuid:image_id>", pictures.Picture.as_view(), name="picture"),
+    path(
+        "pictures/<uuid:image_id>/content", pictures.PictureFile.as_view(), name="picture-content"
+    ),
+    path(
+        "pictures/<uuid:image_id>/thumbnail",
+        pictures.PictureThumbnail.as_view(),
+        name="picture-thumbnail",
+    ),
+    path("pictures/<uuid:image_id>/heat", pictures.PictureHeat.as_view(), name="picture-heat"),
+    path(
+        "pictures/<uuid:image_id>/labels", pictures.PictureLabels.as_view(), name="picture-labels"
+    ),
+    path("pictures/<uuid:image_id>/keep", pictures.PictureKeep.as_view(), name="picture-keep"),
 ]

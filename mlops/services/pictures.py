@@ -73,7 +73,8 @@ def add_picture(
     Args:
         content: the file as it came.
         name: of the file; only what people may see of it is kept.
-        taken_at: when the camera took it; None for `at`.
+        taken_at: when the camera took it. None, or a time to come (the camera's clock is wrong):
+            `at`.
         label: what it shows, said by `by`; where somebody has labelled it already, it is passed
             over.
 
@@ -92,9 +93,10 @@ def add_picture(
     drawn = picture_store.drawn(pictures.decode(content))
     picture_store.check_room(len(drawn.content))
     image = InspectionImage(
-        plan_id=plan_id, inspection_id=inspection_id, source=source, taken_at=taken_at or at,
-        received_at=at, name=picture_store.shown_name(name), digest=digest, width=drawn.width,
-        height=drawn.height, n_bytes=len(drawn.content),
+        plan_id=plan_id, inspection_id=inspection_id, source=source,
+        taken_at=min(taken_at or at, at), received_at=at, digest=digest,
+        name=picture_store.shown_name(name), width=drawn.width, height=drawn.height,
+        n_bytes=len(drawn.content),
     )  # fmt: skip
     keys = picture_store.keys_of(plan_id=plan_id, image_id=image.pk)
     image.object_key, image.thumbnail_key = keys

@@ -1,6 +1,7 @@
 """A server that answers as it is told, for what the real one does not do on demand."""
 
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 class Request:
     headers: dict[str, str]
     body: bytes
+    path: str = ""
     at_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -40,11 +42,21 @@ class Scripted:
     requests: list[Request] = field(default_factory=list)
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     ahead: timedelta = timedelta()
+    pictures: dict[str, str] = field(default_factory=dict)  # digest -> id
 
     def reply(self, request: Request) -> Reply:
         self.requests.append(request)
         told = self.script.pop(0)(request) if self.script else None
+        if told is None and "/inspection-plans/" in request.path:
+            told = self.picture(request)
         return told or self.receipt(request)
+
+    def picture(self, request: Request) -> Reply:
+        digest = hashlib.sha256(request.body).hexdigest()
+        is_new = digest not in self.pictures
+        found = self.pictures.setdefault(digest, f"picture-{len(self.pictures)}")
+        answer = {"id": found, "state": "ok", "verdict": "pass", "score": 0.5, "limit": 1.0}
+        return (201 if is_new else 200), {}, answer
 
     def receipt(self, request: Request) -> Reply:
         readings = request.readings
@@ -76,7 +88,7 @@ def scripted() -> Iterator[Scripted]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status, extra, answer = server.reply(Request(headers, body))
+            status, extra, answer = server.reply(Request(headers, body, self.path))
             data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
             for name, value in {**extra, "Content-Length": str(len(data))}.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from takt_device import Client, NotQueued, QueueFull, QueueInUse, TokenRefused, client, files
-from takt_device.courier import _retry_after_s
+from takt_device.courier import retry_after_s
 from tests.clients.scripted import Scripted, refusing, scripted
 
 pytestmark = pytest.mark.slow  # each commit waits for the disk
@@ -226,7 +226,7 @@ def test_retry_after_is_waited_for(make_client, server, background):
     ],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(headers, seconds):
-    assert _retry_after_s(headers) == seconds
+    assert retry_after_s(headers) == seconds
 
 
 def test_a_refused_token_stops_and_says_so(make_client, server):

@@ -65,7 +65,7 @@ class Courier:
         except httpx.HTTPError as error:
             return Answer(0, message=f"no answer: {error or type(error).__name__}")
         answered_s = steady_s()
-        found = _json_object(response)
+        found = json_object(response)
         server_at = _time(found.get("server_time"))
         if server_at is not None:
             self.clock.learn(
@@ -78,11 +78,11 @@ class Courier:
             receipt,
             code=str(found.get("code", "")),
             message=f"{response.status_code}: {said}",
-            retry_after_s=_retry_after_s(response.headers),
+            retry_after_s=retry_after_s(response.headers),
         )
 
 
-def _json_object(response: httpx.Response) -> dict[str, Any]:
+def json_object(response: httpx.Response) -> dict[str, Any]:
     try:
         found = response.json()
     except ValueError:
@@ -104,7 +104,7 @@ def _receipt(found: Mapping[str, Any], n_sent: int) -> Receipt | None:
     return receipt if counted == found.get("received") == n_sent else None
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float:
+def retry_after_s(headers: Mapping[str, str]) -> float:
     """Return the wait that the server asks for: seconds, or a date by the server's own clock."""
     value = headers.get("Retry-After", "").strip()
     if value.isdigit():
