@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from config.demo import batches, noise
-from config.demo.batches import Batch, Conditions, MadeLot, Step, conditions
+from config.demo.batches import Batch, Conditions, MadeLot, Parameters, Step, conditions
 from config.demo.noise import FloatArray
 from config.demo.plan import DAY_S
 from config.demo.simulator import SimulatedMachine
@@ -79,7 +79,7 @@ def _cooked(tank: Batch, seed: int, *, is_spoilt: bool) -> Step:
     elif luck > 0.97:
         thickener -= 0.55
     delivery = int(tank.started // (4 * DAY_S)) % 900
-    parameters = {
+    parameters: Parameters = {
         "recipe": tank.product, "tank": tank.tag, "thickener_pct": round(thickener, 2),
         "tomato_lot": f"TM-{100 + delivery}",
     }  # fmt: skip
