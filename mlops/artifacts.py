@@ -2,10 +2,10 @@
 
 Layout: magic, HMAC-SHA-256, then the body it signs: length of the manifest (8 bytes, big
 endian), manifest, sections. The signature also covers what the bundle is (factory, kind,
-subject, version), so that a good bundle in the wrong place is refused as well.
+machine type, version), so that a good bundle in the wrong place is refused as well.
 
 The signature is checked before a byte of the body is parsed, and what is parsed afterwards is
-JSON, plain float64 or int64 arrays, and ONNX. Nothing is ever unpickled.
+JSON, plain arrays of numbers, and ONNX. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAGIC: Final = b"TAKT-MODEL-1\n"
 _DIGEST_SIZE: Final = hashlib.sha256().digest_size
 _LENGTH_SIZE: Final = 8
 MAX_SIZE: Final = 256 * 1024 * 1024
-_TYPES: Final = {"<f8": np.float64, "<i8": np.int64}
+_TYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<f4": np.float32}
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ class Identity:
 
     schema: str
     kind: str
-    subject: str  # the machine type, the inspection plan
+    subject: str  # the machine type
     version: int
 
     def signed(self) -> bytes:
@@ -66,7 +66,7 @@ def seal(bundle: Bundle, *, identity: Identity, key: str) -> bytes:
     sections: list[bytes] = [bundle.onnx]
     described = []
     for name, array in sorted(bundle.arrays.items()):
-        plain = np.ascontiguousarray(array, "<i8" if array.dtype.kind in "iu" else "<f8")
+        plain = np.ascontiguousarray(array, _type_kept(array))
         described.append({"name": name, "type": plain.dtype.str, "shape": list(plain.shape)})
         sections.append(plain.tobytes())
     manifest = json.dumps(
@@ -94,9 +94,16 @@ def open_sealed(blob: bytes, *, identity: Identity, key: str) -> Bundle:
     if not hmac.compare_digest(blob[len(MAGIC) : head], _signature(body, identity, key)):
         raise ArtifactRefused(
             "The signature of the stored model does not fit: it was altered, cut off, or made "
-            "for another factory, subject or version."
+            "for another factory, machine type or version."
         )
     return _parse(body)
+
+
+def _type_kept(array: Array) -> str:
+    """Return integers as int64; float32, which patch memories need to stay small, as it is."""
+    if array.dtype.kind in "iu":
+        return "<i8"
+    return "<f4" if array.dtype == np.float32 else "<f8"
 
 
 def _signature(body: bytes, identity: Identity, key: str) -> bytes:

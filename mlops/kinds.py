@@ -264,11 +264,11 @@ class PlanKind(ModelKind):
     subject_field: ClassVar[str] = "inspection_plan_id"
 
     def subjects(self) -> Sequence[InspectionPlan]:
-        rows = InspectionPlan.objects.filter(state=InspectionPlan.State.RELEASED)
-        return list(rows.select_related("product").order_by("product__item_no", "name"))
+        return production_selectors.plans_in_force()
 
     def subject(self, subject_id: UUID) -> InspectionPlan:
-        return InspectionPlan.objects.select_related("product").get(pk=subject_id)
+        """Return the first version of a plan: models last beyond its revisions."""
+        return production_selectors.first_version(subject_id)
 
     def name_of(self, subject: InspectionPlan) -> str:
         return f"{subject.product.name}: {subject.name}"

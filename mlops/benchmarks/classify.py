@@ -67,7 +67,7 @@ def run(
         if experiments:
             name = folder.resolve().name
             return {name: _experiments(name, experiments, say, target, ignored)}
-        found = _sets(files)
+        found = sets_of(files)
         if not found:
             raise BadFolder(f"{folder} holds neither a *_train.csv nor experiment_*.csv files.")
         return {
@@ -78,7 +78,8 @@ def run(
         raise BadFolder(str(error)) from error
 
 
-def _sets(files: Sequence[Path]) -> dict[str, tuple[Path, Path | None]]:
+def sets_of(files: Sequence[Path]) -> dict[str, tuple[Path, Path | None]]:
+    """Return by name the file to learn from and the one to test on, where there is one."""
     stems = {path.name.split(".")[0]: path for path in files}
     found: dict[str, tuple[Path, Path | None]] = {}
     for stem, path in stems.items():
@@ -90,7 +91,7 @@ def _sets(files: Sequence[Path]) -> dict[str, tuple[Path, Path | None]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """What was said of cases not seen in training."""
 
     probability: FloatArray
@@ -117,11 +118,11 @@ def _table(
             held_back, answers = tables.cases_of(
                 tables.read_texts(test), roles, like=table, classes=outcome.classes
             )
-            said, codes = [_said(seen, outcome, held_back)], answers.codes
+            said, codes = [said_of(seen, outcome, held_back)], answers.codes
     except NotEnoughCases as error:
         say(f"  {error}")
         return {"has_skill": 0.0, "n": float(len(table))}
-    figures = _mean_figures(said, codes)
+    figures = mean_figures(said, codes)
     figures |= {"n": float(len(codes)), "train_s": round(time.monotonic() - started, 1)}
     _say_figures(name, figures, test, say)
     for one in scores.by_class(said[0].called, codes, outcome.classes):
@@ -132,7 +133,7 @@ def _table(
     return {key: round(value, 4) for key, value in figures.items()}
 
 
-def _mean_figures(said: Sequence[_Said], codes: IntArray) -> dict[str, float]:
+def mean_figures(said: Sequence[Said], codes: IntArray) -> dict[str, float]:
     """Return the figures with their intervals, averaged over repeats."""
     each = [
         scores.with_intervals(one.probability, one.called, codes, np.arange(len(codes)))
@@ -141,7 +142,7 @@ def _mean_figures(said: Sequence[_Said], codes: IntArray) -> dict[str, float]:
     return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
 
 
-def _cross_validated(table: Table, outcome: Outcome, seed: int, say: Say) -> _Said:
+def _cross_validated(table: Table, outcome: Outcome, seed: int, say: Say) -> Said:
     """Train in each fold from the start: combinations, calibration, threshold and all."""
     folds.check_enough(outcome, np.arange(len(table)))
     probability = np.empty((len(table), len(outcome.classes)))
@@ -149,25 +150,25 @@ def _cross_validated(table: Table, outcome: Outcome, seed: int, say: Say) -> _Sa
     parts = folds.by_group(outcome, np.arange(len(table)), seed=seed)
     for number, part in enumerate(parts, 1):
         seen = training.train(table.take(part.train), outcome.take(part.train))
-        said = _said(seen, outcome, table.take(part.test))
+        said = said_of(seen, outcome, table.take(part.test))
         probability[part.test], called[part.test] = said.probability, said.called
         n_kept = seen.parameters["n_combinations"]
         say(
             f"  round {seed + 1}, fold {number} of {len(parts)}: {n_kept} combinations kept"
             f"{'' if seen.model else f'; {NO_MODEL}'}"
         )
-    return _Said(probability, called)
+    return Said(probability, called)
 
 
-def _said(seen: Training, outcome: Outcome, table: Table) -> _Said:
+def said_of(seen: Training, outcome: Outcome, table: Table) -> Said:
     """Ask the model as it would be served; without one, say how frequent each outcome is."""
     if seen.model is None:
         counts = np.bincount(outcome.codes, minlength=len(outcome.classes)).astype(float)
         probability = np.tile(counts / counts.sum(), (len(table), 1))
-        return _Said(probability, np.full(len(table), int(np.argmax(counts)), dtype=np.int64))
+        return Said(probability, np.full(len(table), int(np.argmax(counts)), dtype=np.int64))
     model = _through_storage(seen.model)
     probability = model.predict(table, trees.OnnxModel(model.serialised))
-    return _Said(probability, model.called(probability))
+    return Said(probability, model.called(probability))
 
 
 def _through_storage(model: TabularModel) -> TabularModel:

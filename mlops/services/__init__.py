@@ -12,6 +12,8 @@ from mlops.services.judging import (
     roll_back,
 )
 from mlops.services.labelling import LabelRefused, RegionSaid, label_picture
+from mlops.services.looking import LotUnknown, Piece, inspect_picture, judge_image
+from mlops.services.mending import fix_false_alarm, fix_miss
 from mlops.services.pictures import (
     SetupFields,
     SetupRefused,
@@ -47,10 +49,12 @@ from mlops.services.watching import look, settle, watch
 __all__ = [
     "BurstReceipt",
     "LabelRefused",
+    "LotUnknown",
     "NotPossible",
     "NotReady",
     "PictureGone",
     "PictureUnknown",
+    "Piece",
     "PlaceFields",
     "PlaceRefused",
     "RefusedBurst",
@@ -63,7 +67,11 @@ __all__ = [
     "cancel_training",
     "compare_on_outcomes",
     "consider",
+    "fix_false_alarm",
+    "fix_miss",
+    "inspect_picture",
     "judge",
+    "judge_image",
     "judge_newest",
     "keep_picture",
     "label_picture",

@@ -2,13 +2,15 @@
 
 Each fold proposes its own combinations of columns from its own training rows. Whatever is
 chosen by looking at held-back cases (how many combinations to keep, the calibration, the
-threshold) is chosen for a fold from the other folds alone, so that its figures stay honest.
+threshold) is chosen for a fold from the other folds alone, so that its figures stay honest; in
+time order from earlier folds alone, and the first one is not judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from mlops.tabular.table import Outcome, Table
 # How many combinations may be kept. A few tries: every further one is another chance to be
 # fooled by luck.
 SIZES = (0, 8, 24)
+# Of more plain columns and levels than this only the most useful are kept: among hundreds, most
+# of what trees pick up later is luck, and it costs as much as the rest.
+MAX_FEATURES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +51,67 @@ class OutOfFold:
     size: int
 
 
-def propose(
-    table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0
-) -> tuple[Design, list[Derived]]:
-    """Return the plain design and combinations worth a try, the most useful first.
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a set of cases suggests.
 
-    Only the cases given are looked at. Trees on the plain columns say which columns matter,
-    trees on all pairs of those say which combinations would be split on.
+    Attributes:
+        design: the plain columns.
+        boosters: trees on those, one a head.
+        ranked: combinations worth a try, the most useful first.
+    """
+
+    design: Design
+    boosters: list[Any]
+    ranked: list[Derived]
+
+    def with_best(self, size: int) -> Design:
+        """Return the design with the first combinations of the ranking."""
+        return Design(self.design.numbers, self.design.levels, tuple(self.ranked[:size]))
+
+
+def propose(table: Table, outcome: Outcome, heads: Heads, *, n_threads: int = 0) -> Proposal:
+    """Learn from the plain columns and say which combinations are worth a try.
+
+    Only the cases given are looked at. Trees on the plain columns say which columns matter, of
+    very many also which are left out; trees on all pairs say which would be split on.
     """
     design = Design.fit(table)
     targets = heads.targets(outcome)
+    if design.n_features > MAX_FEATURES:
+        quick = boosting.fit(
+            design.matrix(table.values), targets, n_threads=n_threads,
+            n_rounds=boosting.N_ROUNDS_TO_RANK,
+        )  # fmt: skip
+        design = design.narrowed(boosting.gains(quick), MAX_FEATURES)
     plain = boosting.fit(design.matrix(table.values), targets, n_threads=n_threads)
     tried = proposals([int(i) for i in design.most_used(boosting.gains(plain))[:MAX_PAIRED]])
     if not tried:
-        return design, []
+        return Proposal(design, plain, [])
     wide = Design(design.numbers, design.levels, tuple(tried))
     order = boosting.order_by_gain(
-        boosting.fit(wide.matrix(table.values), targets, n_threads=n_threads)
-    )
-    return design, [tried[i - design.n_features] for i in order if i >= design.n_features]
-
-
-def with_best(design: Design, ranked: Sequence[Derived], size: int) -> Design:
-    """Return the design with the first combinations of a ranking."""
-    return Design(design.numbers, design.levels, tuple(ranked[:size]))
+        boosting.fit(
+            wide.matrix(table.values), targets, n_threads=n_threads,
+            n_rounds=boosting.N_ROUNDS_TO_RANK,
+        )
+    )  # fmt: skip
+    ranked = [tried[i - design.n_features] for i in order if i >= design.n_features]
+    return Proposal(design, plain, ranked)
 
 
 def out_of_fold(
     table: Table, outcome: Outcome, heads: Heads, folds: Sequence[Fold], places: IntArray,
-    *, n_threads: int = 0, progress: Callable[[float], None] = lambda _share: None,
+    *, in_order: bool = False, n_threads: int = 0,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> OutOfFold:  # fmt: skip
     """Judge every fold by models of its own.
 
     Args:
         places: (n_cases,) number of each case's group; groups weigh the same.
+        in_order: each fold is later than the one before, and nothing is chosen by what came
+            after. A single fold is judged all the same, without combinations or calibration.
     """
+    in_order = in_order and len(folds) > 1
     by_size: list[list[FloatArray]] = [[] for _ in SIZES]
     for number, fold in enumerate(folds):
         progress(number / len(folds))
@@ -94,15 +125,16 @@ def out_of_fold(
     losses = np.array(
         [_loss_by_fold(scores, outcome.codes[rows], own, places[rows]) for scores in scores_of]
     )
-    log_odds = np.empty_like(scores_of[0])
-    for i in range(len(folds)):
+    log_odds = scores_of[0].copy()
+    for i in range(int(in_order), len(folds)):
         others = np.delete(losses, i, axis=1) if len(folds) > 2 else losses
-        log_odds[own == i] = scores_of[_chosen(others)][own == i]
+        log_odds[own == i] = scores_of[_chosen(losses[:, :i] if in_order else others)][own == i]
+    judged = own >= int(in_order)
+    base = np.vstack([_base(outcome, fold) for fold in folds])
+    probability = _calibrated(log_odds, outcome.codes[rows], own, in_order=in_order)
     return OutOfFold(
-        rows=rows, fold=own,
-        probability=_calibrated(log_odds, outcome.codes[rows], own),
-        base=np.vstack([_base(outcome, fold) for fold in folds]),
-        log_odds=log_odds, size=SIZES[_chosen(losses)],
+        rows=rows[judged], fold=own[judged] - int(in_order), probability=probability[judged],
+        base=base[judged], log_odds=log_odds[judged], size=SIZES[_chosen(losses)],
     )  # fmt: skip
 
 
@@ -111,16 +143,17 @@ def _judged(
 ) -> list[FloatArray]:
     """Return log-odds of a fold's held-back cases for each number of combinations."""
     learnt, answers = table.take(fold.train), outcome.take(fold.train)
-    design, ranked = propose(learnt, answers, heads, n_threads=n_threads)
+    proposal = propose(learnt, answers, heads, n_threads=n_threads)
     judged: list[FloatArray] = []
     for size in SIZES:
-        if judged and len(ranked) <= SIZES[len(judged) - 1]:
+        if judged and len(proposal.ranked) <= SIZES[len(judged) - 1]:
             judged.append(judged[-1])  # there are no more combinations than before
             continue
-        own = with_best(design, ranked, size)
-        boosters = boosting.fit(
-            own.matrix(learnt.values), heads.targets(answers), n_threads=n_threads
-        )
+        own, boosters = proposal.with_best(size), proposal.boosters
+        if size:
+            boosters = boosting.fit(
+                own.matrix(learnt.values), heads.targets(answers), n_threads=n_threads
+            )
         raw = boosting.margins(boosters, own.matrix(table.values[fold.test]))
         judged.append(heads.log_odds(raw))
     return judged
@@ -161,11 +194,13 @@ def _chosen(losses: FloatArray) -> int:
     return best
 
 
-def _calibrated(log_odds: FloatArray, codes: IntArray, fold: IntArray) -> FloatArray:
-    """Return probabilities, each fold calibrated on the others."""
+def _calibrated(
+    log_odds: FloatArray, codes: IntArray, fold: IntArray, *, in_order: bool
+) -> FloatArray:
+    """Return probabilities, each fold calibrated on the others, or on earlier ones."""
     result: FloatArray | None = None
     for i in range(int(fold.max()) + 1):
-        others, own = fold != i, fold == i
+        others, own = fold < i if in_order else fold != i, fold == i
         fitted = calibration.fit(log_odds[others], codes[others]) if others.any() else None
         if fitted is None:
             fitted = np.tile([1.0, 0.0], (log_odds.shape[1], 1))

@@ -111,6 +111,19 @@ class Design:
         # What the model is given in production is float32: train on nothing finer.
         return np.hstack(parts).astype(np.float32).astype(np.float64)
 
+    def narrowed(self, gain: FloatArray, n_kept: int) -> Design:
+        """Return the numbers and levels with the highest gain, in their order.
+
+        Args:
+            gain: (n_features,) of this design, which holds no combinations.
+        """
+        best = np.sort(np.argsort(-gain, kind="stable")[:n_kept])
+        n_numbers = len(self.numbers)
+        return Design(
+            tuple(self.numbers[i] for i in best if i < n_numbers),
+            tuple(self.levels[i - n_numbers] for i in best if i >= n_numbers),
+        )
+
     @property
     def n_features(self) -> int:
         return len(self.numbers) + len(self.levels) + len(self.derived)

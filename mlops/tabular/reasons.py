@@ -59,13 +59,33 @@ def reasons_for(
         Fewer than three where fewer parameters raise it at all.
     """
     values = table.values[row]
-    asked = np.tile(values, (len(model.columns) + 1, 1))
-    for place in range(len(model.columns)):
-        asked[place + 1, place] = model.usual[place]
-    said = model.predict(Table(table.columns, asked), onnx)[:, about]
-    effects = logit(said[:1]) - logit(said[1:])
-    strongest = [int(i) for i in np.argsort(-effects, kind="stable")[:N_REASONS] if effects[i] > 0]
-    return [_reason(model, values, i, float(effects[i]), float(said[i + 1])) for i in strongest]
+    effects, without = effects_of(
+        model=model, table=table.take(np.array([row])), onnx=onnx, about=about
+    )
+    strongest = [
+        int(i) for i in np.argsort(-effects[0], kind="stable")[:N_REASONS] if effects[0, i] > 0
+    ]
+    return [
+        _reason(model, values, i, float(effects[0, i]), float(without[0, i])) for i in strongest
+    ]
+
+
+def effects_of(
+    *, model: TabularModel, table: Table, onnx: OnnxModel, about: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    """Return what every parameter does to the forecast of every case.
+
+    Returns:
+        (n_cases, n_columns) log-odds that the class gains from the parameter not being at its
+        usual value, and (n_cases, n_columns) its probability with the parameter at that value.
+    """
+    n_cases, n_columns = table.values.shape
+    asked = np.repeat(table.values, n_columns, axis=0).reshape(n_cases, n_columns, n_columns)
+    asked[:, np.arange(n_columns), np.arange(n_columns)] = model.usual
+    flat = Table(table.columns, asked.reshape(-1, n_columns))
+    without = model.predict(flat, onnx)[:, about].reshape(n_cases, n_columns)
+    said = model.predict(table, onnx)[:, about]
+    return logit(said)[:, None] - logit(without), without
 
 
 def _reason(

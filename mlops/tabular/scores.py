@@ -40,8 +40,9 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
         codes: (n,) what happened.
 
     Returns:
-        Of two classes: f1, average_precision, mcc, roc_auc, precision, recall, brier; of more:
-        accuracy, macro_f1, mcc, log_loss.
+        accuracy, mcc and roc_auc; of two classes also f1, average_precision, precision, recall,
+        brier; of more also macro_f1, log_loss, and roc_auc is the mean over the classes, each
+        against the others.
     """
     n_classes = probability.shape[1]
     figures = {"mcc": float(metrics.matthews_corrcoef(codes, called))}
@@ -55,10 +56,12 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
                 )
             ),
             "log_loss": float(-np.mean(np.log(inside))),
+            "roc_auc": _auc_of_classes(probability, codes),
         }
     event, said = codes == 1, called == 1
     right = float(np.sum(event & said))
     return figures | {
+        "accuracy": float(np.mean(called == codes)),
         "f1": 2.0 * right / max(float(event.sum() + said.sum()), 1.0),
         "precision": right / max(float(said.sum()), 1.0),
         "recall": right / max(float(event.sum()), 1.0),
@@ -66,6 +69,16 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
         "roc_auc": float(metrics.roc_auc_score(event, probability[:, 1])),
         "brier": float(np.mean((probability[:, 1] - event) ** 2)),
     }
+
+
+def _auc_of_classes(probability: FloatArray, codes: IntArray) -> float:
+    """Return the mean over classes that some cases are of and some are not; NaN without any."""
+    areas = [
+        float(metrics.roc_auc_score(codes == code, probability[:, code]))
+        for code in np.unique(codes)
+        if not np.all(codes == code)
+    ]
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def with_intervals(

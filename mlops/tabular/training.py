@@ -18,7 +18,7 @@ from mlops.regimes import IntArray
 from mlops.tabular import boosting, calibration, scores, skill
 from mlops.tabular import folds as folds_module
 from mlops.tabular.boosting import Heads
-from mlops.tabular.crossfit import OutOfFold, out_of_fold, propose, with_best
+from mlops.tabular.crossfit import OutOfFold, out_of_fold, propose
 from mlops.tabular.folds import Fold, NotEnoughCases
 from mlops.tabular.model import TabularModel, called
 from mlops.tabular.scores import ClassReport
@@ -49,11 +49,14 @@ class Judged:
         rows: (n_judged,) places of the cases.
         probability: (n_judged, n_classes).
         called: (n_judged,) the class announced.
+        fold: (n_judged,) which fold held them back; what different models say is compared
+            within folds only.
     """
 
     rows: IntArray
     probability: FloatArray
     called: IntArray
+    fold: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Training:
             come from the others.
         by_class: how each class fares on the same cases.
         judged: those cases one by one.
+        digest: of the cases.
     """
 
     model: TabularModel | None
@@ -87,7 +91,7 @@ def train(
     Args:
         groups: per case, what it belongs to (experiment, machine, lot); cases of one group
             are one piece of evidence and never split. Each case is its own where not given.
-        times: per case; where given, every case is judged by a model of earlier ones.
+        times: per case; where given, every judged case is judged by a model of earlier ones.
         costs: of wrong announcements; the threshold balances them. Without, it is the one with
             the highest F1 to be expected. Only used for two classes.
         n_threads: threads of the training, 0 for all.
@@ -116,7 +120,7 @@ def train(
     model = _final(table, outcome, held_out, threshold, n_threads) if found.is_shown else None
     return Training(
         model, found, metrics, scores.by_class(announced, codes, outcome.classes),
-        Judged(held_out.rows, held_out.probability, announced),
+        Judged(held_out.rows, held_out.probability, announced, held_out.fold),
         {
             **{k: v for k, v in boosting.BOOSTING.items() if isinstance(v, str | float | int)},
             "n_rounds": boosting.N_ROUNDS, "n_combinations": held_out.size,
@@ -124,6 +128,27 @@ def train(
         },
         digest(table, outcome),
     )  # fmt: skip
+
+
+def cross_validated(
+    table: Table, outcome: Outcome, *, groups: Sequence[str] | IntArray | None = None,
+    costs: Costs | None = None, seed: int = 0, n_threads: int = 0,
+) -> Judged:  # fmt: skip
+    """Judge every case by a model that did not see it, whenever it came about.
+
+    What `train` does without times, short of the test against chance and the model.
+
+    Args:
+        seed: of the division into folds.
+
+    Raises:
+        NotEnoughCases, UnusableTable: as `train`.
+    """
+    places = _places(table, outcome, groups, None)
+    folds_module.check_enough(outcome, places)
+    held_out = _cross_fit(table, outcome, places, None, n_threads, seed=seed)
+    _threshold, announced = _thresholds(held_out, outcome, costs)
+    return Judged(held_out.rows, held_out.probability, announced, held_out.fold)
 
 
 def _places(
@@ -142,9 +167,9 @@ def _places(
     return place.astype(np.int64)
 
 
-def _folds(outcome: Outcome, places: IntArray, times: FloatArray | None) -> list[Fold]:
+def _folds(outcome: Outcome, places: IntArray, times: FloatArray | None, seed: int) -> list[Fold]:
     if times is None:
-        return folds_module.by_group(outcome, places)
+        return folds_module.by_group(outcome, places, seed=seed)
     folds = folds_module.by_time(outcome, times)
     if not folds:
         rarest = int(np.argmin(np.bincount(outcome.codes, minlength=len(outcome.classes))))
@@ -155,10 +180,11 @@ def _folds(outcome: Outcome, places: IntArray, times: FloatArray | None) -> list
 
 def _cross_fit(
     table: Table, outcome: Outcome, places: IntArray, times: FloatArray | None, n_threads: int,
-    progress: Callable[[float], None] = lambda _share: None,
+    progress: Callable[[float], None] = lambda _share: None, seed: int = 0,
 ) -> OutOfFold:  # fmt: skip
     return out_of_fold(
-        table, outcome, Heads.of(outcome), _folds(outcome, places, times), places,
+        table, outcome, Heads.of(outcome), _folds(outcome, places, times, seed), places,
+        in_order=times is not None,
         n_threads=n_threads, progress=progress,
     )  # fmt: skip
 
@@ -230,11 +256,12 @@ def _final(
 ) -> TabularModel:
     """Train on all cases with what was chosen on held-back ones."""
     heads = Heads.of(outcome)
-    design, ranked = propose(table, outcome, heads, n_threads=n_threads)
-    design = with_best(design, ranked, held_out.size)
-    boosters = boosting.fit(
-        design.matrix(table.values), heads.targets(outcome), n_threads=n_threads
-    )
+    proposal = propose(table, outcome, heads, n_threads=n_threads)
+    design, boosters = proposal.with_best(held_out.size), proposal.boosters
+    if held_out.size:
+        boosters = boosting.fit(
+            design.matrix(table.values), heads.targets(outcome), n_threads=n_threads
+        )
     usual, between = _usual(table, outcome)
     return TabularModel(
         columns=table.columns, classes=outcome.classes, heads=heads, design=design,

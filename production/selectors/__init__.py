@@ -41,6 +41,7 @@ from production.selectors.orders import (
     work_order,
     work_orders,
 )
+from production.selectors.plan_versions import first_version, plans_in_force, version_in_force
 from production.selectors.plans import (
     NextDue,
     enabled_plans,
@@ -104,6 +105,7 @@ __all__ = [
     "due_inspections",
     "enabled_plans",
     "failures",
+    "first_version",
     "forecasts",
     "inspection",
     "inspection_plan",
@@ -136,6 +138,7 @@ __all__ = [
     "orders_for",
     "parts_of",
     "plan_counts",
+    "plans_in_force",
     "production_orders",
     "products",
     "reliability",
@@ -150,6 +153,7 @@ __all__ = [
     "stocks",
     "values_in_time",
     "verdicts",
+    "version_in_force",
     "watched_values",
     "work_order",
     "work_orders",

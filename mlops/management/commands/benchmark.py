@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Figures, anomaly, classify, monitoring, vibration
+from mlops.benchmarks import BadFolder, Figures, anomaly, classify, monitoring, quality, vibration
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
@@ -31,6 +31,7 @@ KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
     "anomaly": (anomaly.run, ()),
     "classify": (classify.run, ("target", "ignored")),
     "monitoring": (monitoring.run, ()),
+    "quality": (quality.run, ("target", "ignored")),
     "vibration": (vibration.run, ()),
 }
 
@@ -47,10 +48,10 @@ class Command(BaseCommand):
             help="horizon of training and capped figures (default: the literature's 125)",
         )  # fmt: skip
 
-        parser.add_argument("--target", help="classify: the column of the outcome")
+        parser.add_argument("--target", help="classify, quality: the column of the outcome")
         parser.add_argument(
             "--ignore", dest="ignored", action="append", default=[], metavar="COLUMN",
-            help="classify: a column that must not be an input (may be repeated)",
+            help="classify, quality: a column that must not be an input (may be repeated)",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:

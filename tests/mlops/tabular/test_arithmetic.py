@@ -145,3 +145,14 @@ def test_a_class_never_called_has_no_precision():
 
     assert np.isnan(yes.precision)
     assert (yes.recall, yes.n) == (0.0, 1)
+
+
+def test_the_area_of_several_classes_is_the_mean_over_those_seen():
+    probability = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]])
+    codes = np.array([0, 0, 1, 1])
+
+    figures = scores.report(probability, np.argmax(probability, axis=1), codes)
+
+    # Class 0: {0.7, 0.2} above {0.6, 0.1} in 3 of 4 pairs; class 1: {0.3, 0.8} above {0.2, 0.5}
+    # likewise; class 2 was never seen.
+    assert figures["roc_auc"] == pytest.approx(3 / 4)

@@ -112,6 +112,19 @@ def test_several_classes_are_told_apart():
     assert said.sum(axis=1) == pytest.approx(np.ones(300))
 
 
+@pytest.mark.slow
+def test_another_division_into_folds_judges_every_case_again():
+    table, outcome = parts(200)
+
+    first, second = (
+        training.cross_validated(table, outcome, seed=seed, n_threads=1) for seed in (0, 1)
+    )
+
+    assert sorted(first.rows) == sorted(second.rows) == list(range(200))
+    assert list(np.unique(first.fold)) == [0, 1, 2, 3, 4]
+    assert not np.array_equal(first.rows, second.rows)
+
+
 def test_too_few_cases_of_an_outcome_are_named():
     table, outcome = parts(100)
     codes = np.zeros(100, dtype=np.int64)
