@@ -113,11 +113,15 @@ def _flaws(name: str) -> tuple[Flaw, ...]:
 
 
 def lamp(at: float, *, anchor: float) -> Light:
-    """Return how the lamp burns: it tires up to the first start, and is changed after an hour."""
+    """Return how the part is lit: some daylight, and a lamp that tires up to the first start.
+
+    It tires slowly, then fast, mostly on its right, and is changed an hour after the start.
+    """
+    day = 0.03 * float(np.sin(2 * np.pi * (at / DAY_S - 0.3)))
     if at >= anchor + CHANGED_AFTER_S:
-        return Light()
-    age = min(max((at - (anchor - TIRES_S)) / TIRES_S, 0.0), 1.0)
-    return Light(gain=1.0 - 0.22 * age, gradient=0.28 * age)
+        return Light(gain=1.0 + day)
+    age = min(max((at - (anchor - TIRES_S)) / TIRES_S, 0.0), 1.0) ** 2
+    return Light(gain=1.0 + day - 0.16 * age, gradient=0.20 * age)
 
 
 def gauged(made: Sequence[MadeLot], machines: Mapping[str, SimulatedMachine]) -> list[Gauged]:

@@ -109,7 +109,7 @@ def _run(lot: MadeLot, step: Step, machine_ids: Mapping[str, UUID], now: float) 
     )  # fmt: skip
 
 
-def _taken(receipt: Receipt) -> None:
+def _taken(receipt: Receipt[Lot] | Receipt[OperationRun]) -> None:
     if receipt.rejected:
         raise ValueError(f"refused: {receipt.rejected[0].message}")
 

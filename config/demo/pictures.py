@@ -305,7 +305,7 @@ def _exposed(surface: _Surface, place: Matrix, light: Light, rng: np.random.Gene
     shade = cv2.GaussianBlur(np.roll(body, (5, 6), axis=(0, 1)), (0, 0), 5)
     mat = 0.115 + 0.012 * rng.normal(0, 1, (HEIGHT, WIDTH)).astype(np.float32)
     scene = part + (1.0 - body) * mat * (1.0 - 0.6 * shade)
-    field = _field(light) * float(rng.normal(1.0, 0.012))
+    field = _field(light) * float(rng.normal(1.0, 0.02))
     # Cold light on steel; dried coolant takes blue more than red.
     rgb = scene[..., None] * np.array([0.97, 1.0, 1.02], np.float32)
     rgb = rgb * np.clip(1.0 - stain * np.array([0.75, 1.0, 1.35], np.float32), 0.1, 1.0)

@@ -10,7 +10,9 @@ from config.demo import filling, making
 from config.demo.batches import MadeLot
 from config.demo.making import moment
 from config.demo.simulator import SimulatedMachine
-from mlops.models import Kind
+from mlops import selectors as mlops_selectors
+from mlops import services as mlops_services
+from mlops.models import Kind, Prediction
 from production import services
 from production.models import (
     DefectType,
@@ -67,10 +69,12 @@ class Weighing:
         return {f"{filling.JAR}, {PLAN}": (Kind.QUALITY, self._found().pk)}
 
     def judge(self, *, now: float) -> str:
-        """Return how the lots turned out, as the database has it."""
-        rows = Inspection.objects.filter(plan=self._found(), state=Inspection.State.DONE)
+        """Have the model say what it expects of the lots in work; returns how lots turned out."""
+        plan = self._found()
+        mlops_services.predict_quality(at=moment(now))
+        rows = Inspection.objects.filter(plan=plan, state=Inspection.State.DONE)
         n_out = rows.filter(verdict=Verdict.FAIL).count()
-        return f"{n_out} of {rows.count()} lots refused by weight"
+        return f"{n_out} of {rows.count()} lots refused by weight, {_expected(plan)}"
 
     def _found(self) -> InspectionPlan:
         """Make or find the jar, its kinds of defects and its plan."""
@@ -119,6 +123,16 @@ class Weighing:
         )  # fmt: skip
         if inspection.verdict == Verdict.PASS:
             services.move_lot(lot_id=lot_id, state=Lot.State.AVAILABLE, at=at)
+
+
+def _expected(plan: InspectionPlan) -> str:
+    """Say what is expected of the lots in work, by the newest word on each."""
+    weighed = Inspection.objects.filter(plan=plan, state=Inspection.State.DONE).values("lot")
+    open_lots = Lot.objects.filter(product=plan.product_id).exclude(pk__in=weighed)
+    said = mlops_selectors.newest_quality(open_lots.values_list("pk", flat=True), plan_id=plan.pk)
+    known = [each for each in said.values() if each.state == Prediction.State.OK]
+    n_warned = sum((each.chance or 0.0) >= (each.limit or 0.0) for each in known)
+    return f"{n_warned} of {len(known)} lots in work expected to be"
 
 
 def plan_of(jar: Product) -> InspectionPlan | None:

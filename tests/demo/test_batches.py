@@ -140,7 +140,10 @@ def test_most_brackets_are_in_their_limits_and_some_are_not(acme_machines):
 
 
 def test_the_lamp_tires_until_it_is_changed():
-    gains = [brackets.lamp(ANCHOR + h * 3600, anchor=ANCHOR).gain for h in (-48, -18, -1, 0.5, 2)]
+    told = [brackets.lamp(ANCHOR + h * 3600, anchor=ANCHOR) for h in (-48, -12, 0, 24)]
 
-    assert gains[0] == 1.0 > gains[1] > gains[2] > gains[3]
-    assert gains[4] == 1.0
+    assert [light.gradient == 0 for light in told] == [True, False, False, True]
+    assert told[1].gradient < told[2].gradient
+    # At the same time of day, with the same daylight.
+    assert told[2].gain < told[0].gain - 0.1
+    assert told[3].gain == pytest.approx(told[0].gain)
