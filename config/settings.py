@@ -303,6 +303,7 @@ SPECTACULAR_SETTINGS = {
         "OperationRunStateEnum": "production.models.OperationRun.State",
         "ProductionOrderStateEnum": "production.models.ProductionOrder.State",
         "RevisionStateEnum": "production.models.Product.State",
+        "AlarmSeverityEnum": "telemetry.models.Severity",
         "DefectSeverityEnum": "production.models.DefectType.Severity",
         "CharacteristicKindEnum": "production.models.Characteristic.Kind",
         "InspectionStateEnum": "production.models.Inspection.State",

@@ -65,6 +65,13 @@ MAIN = (
         "production.view",
         ("maintenance", "order", "spare-part"),
     ),
+    _Entry(
+        "Quality",
+        "checklist",
+        "quality",
+        "production.view",
+        ("quality", "inspection", "nonconformance", "defect", "lot"),
+    ),
     _Entry("Models", "school", "models", "mlops.view", ("model",)),
     _Entry("Explore", "chart-line", "explorer", "telemetry.view", ("explorer", "export")),
 )

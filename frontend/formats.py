@@ -33,6 +33,11 @@ def figure(value: float | int | bool | str | None) -> str:
     return text.replace("-", MINUS, 1)
 
 
+def exact(value: float | None) -> str:
+    """Write a limit with all of its digits and a point, also for scripts: 11.98."""
+    return "" if value is None else f"{value:.10g}"
+
+
 def amount(count: int | float | None) -> str:
     """Write a large count short: 231.4 M, 12,860."""
     if count is None:

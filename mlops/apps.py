@@ -8,8 +8,10 @@ class MlopsConfig(AppConfig):
         from mlops import kinds
         from mlops.maintenance.remaining_life import RemainingLife
         from mlops.maintenance.unusual import UnusualBehaviour
+        from mlops.quality.predicting import Quality
         from mlops.vision.inspection import VisualInspection
 
         kinds.register(RemainingLife())
         kinds.register(UnusualBehaviour())
+        kinds.register(Quality())
         kinds.register(VisualInspection())

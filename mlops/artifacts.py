@@ -2,7 +2,7 @@
 
 Layout: magic, HMAC-SHA-256, then the body it signs: length of the manifest (8 bytes, big
 endian), manifest, sections. The signature also covers what the bundle is (factory, kind,
-machine type, version), so that a good bundle in the wrong place is refused as well.
+subject, version), so that a good bundle in the wrong place is refused as well.
 
 The signature is checked before a byte of the body is parsed, and what is parsed afterwards is
 JSON, plain arrays of numbers, and ONNX. Nothing is ever unpickled.
@@ -24,7 +24,7 @@ MAGIC: Final = b"TAKT-MODEL-1\n"
 _DIGEST_SIZE: Final = hashlib.sha256().digest_size
 _LENGTH_SIZE: Final = 8
 MAX_SIZE: Final = 256 * 1024 * 1024
-_TYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<f4": np.float32}
+_TYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<f4": np.float32, "|u1": np.uint8}
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ class Identity:
 
     schema: str
     kind: str
-    subject: str  # the machine type
+    subject: str  # the machine type, the inspection plan
     version: int
 
     def signed(self) -> bytes:
@@ -94,13 +94,15 @@ def open_sealed(blob: bytes, *, identity: Identity, key: str) -> Bundle:
     if not hmac.compare_digest(blob[len(MAGIC) : head], _signature(body, identity, key)):
         raise ArtifactRefused(
             "The signature of the stored model does not fit: it was altered, cut off, or made "
-            "for another factory, machine type or version."
+            "for another factory, subject or version."
         )
     return _parse(body)
 
 
 def _type_kept(array: Array) -> str:
-    """Return integers as int64; float32, which patch memories need to stay small, as it is."""
+    """Return integers as int64, but for bytes; float32, which keeps models small, as it is."""
+    if array.dtype == np.uint8:
+        return "|u1"
     if array.dtype.kind in "iu":
         return "<i8"
     return "<f4" if array.dtype == np.float32 else "<f8"

@@ -2,6 +2,11 @@
 
 BEAT = {
     "mlops.score_all": {"task": "mlops.score_all", "every_s": 600.0, "queue": "learn"},
+    "mlops.predict_quality_all": {
+        "task": "mlops.predict_quality_all",
+        "every_s": 120.0,
+        "queue": "learn",
+    },
     "mlops.watch_all": {"task": "mlops.watch_all", "every_s": 3600.0, "queue": "learn"},
     "mlops.record_pending": {"task": "mlops.record_pending", "every_s": 1800.0, "queue": "learn"},
     # Four times a day, so that a clock that is restarted every night comes to it, too.

@@ -87,6 +87,24 @@ def score_all(**_kwargs: Any) -> None:
     for_each_factory(_score_one)
 
 
+@factory_task("mlops.predict_quality", queue="learn")
+def predict_quality(**_kwargs: Any) -> dict[str, int]:
+    """Say of the lots in work how likely they are to be rejected."""
+    return {"n_new": services.predict_quality(at=timezone.now())}
+
+
+def _predict_quality_of(factory: Factory) -> None:
+    rows = ModelVersion.objects.filter(kind=Kind.QUALITY, alias=ModelVersion.Alias.CHAMPION)
+    if rows.exists():
+        jobs.enqueue(task="mlops.predict_quality", factory=factory, key="predict_quality")
+
+
+@public_task("mlops.predict_quality_all", queue="learn")
+def predict_quality_all(**_kwargs: Any) -> None:
+    """Have every factory look at its lots in work."""
+    for_each_factory(_predict_quality_of)
+
+
 def _record_one(factory: Factory) -> None:
     for version in ModelVersion.objects.filter(mlflow_run_id=""):
         jobs.enqueue(

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from tenants import audit, claims, jobs, names, schema
+from tenants import audit, claims, jobs, names, schema, storage
 from tenants.context import factory_context
 from tenants.models import (
     Domain,
@@ -31,6 +31,7 @@ from tenants.signals import factory_built
 log = structlog.get_logger()
 
 MAX_FACTORIES_A_PERSON = 10
+REMOVE_AGAIN_AFTER = timedelta(minutes=10)
 
 
 class TooManyFactories(Exception):
@@ -148,11 +149,42 @@ def create_factory(
 
 
 def remove_factory(*, factory: Factory, actor: User | None) -> None:
-    """Delete a factory with its schema, keys and memberships; the audit chain stays."""
+    """Delete a factory with its schema, keys and memberships; the audit chain stays.
+
+    A job then removes its objects from the store, however long that is away.
+    """
     audit.record(action="factory.removed", actor=actor, target=factory.schema_name)
     with transaction.atomic():
         schema.drop(factory)
         Factory.objects.filter(pk=factory.pk).delete()
+        _queue_removal(factory.schema_name, timezone.now().isoformat())
+
+
+def remove_objects(*, schema_name: str, stored_before: datetime) -> int:
+    """Remove what a factory that is gone has left in the object store; return how much that was.
+
+    Another factory may have taken its name since: what is younger stays. A store that is away is
+    no error: the same work is queued for later.
+    """
+    n_removed = 0
+    try:
+        with factory_context(Factory(schema_name=schema_name)):
+            for found in storage.objects(prefix=f"{schema_name}/"):
+                if found.stored_at < stored_before:
+                    storage.delete(key=found.key)
+                    n_removed += 1
+    except storage.StorageUnavailable as error:
+        log.warning("factory.objects.left", schema=schema_name, error=str(error))
+        _queue_removal(schema_name, stored_before.isoformat(), delay=REMOVE_AGAIN_AFTER)
+    return n_removed
+
+
+def _queue_removal(schema_name: str, before: str, delay: timedelta = timedelta(0)) -> None:
+    jobs.enqueue(
+        task="tenants.remove_objects",
+        kwargs={"schema_name": schema_name, "stored_before": before},
+        delay=delay,
+    )
 
 
 def set_role(*, factory: Factory, user: User, role: str, actor: User | None) -> Membership:

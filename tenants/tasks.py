@@ -1,5 +1,6 @@
 """Celery entry points: everything runs through two messages, a job's and a clock's."""
 
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -46,6 +47,13 @@ def tidy(**_kwargs: Any) -> None:
 def build_factory(*, factory_id: int, job: JobHandle, **_kwargs: Any) -> dict[str, Any]:
     """Create the schema of a factory that was just signed up."""
     return services.build_factory(factory_id=factory_id, report=job.report)
+
+
+@public_task("tenants.remove_objects")
+def remove_objects(*, schema_name: str, stored_before: str, **_kwargs: Any) -> dict[str, int]:
+    """Remove from the object store what a factory that is gone has left there."""
+    before = datetime.fromisoformat(stored_before)
+    return {"n_removed": services.remove_objects(schema_name=schema_name, stored_before=before)}
 
 
 @factory_task("tenants.deliver")

@@ -21,6 +21,7 @@ register.filter("clock", formats.clock)
 register.filter("day", formats.day)
 register.filter("long_day", formats.long_day)
 register.filter("moment", formats.moment)
+register.filter("exact", formats.exact)
 
 
 @register.filter

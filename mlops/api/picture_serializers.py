@@ -157,6 +157,22 @@ class PictureFileSerializer(serializers.Serializer[Any]):
     picture = serializers.FileField(allow_empty_file=True)
 
 
+class JudgeFieldsSerializer(serializers.Serializer[Any]):
+    """What may be said of a picture that is to be judged."""
+
+    lot = serializers.CharField(required=False, max_length=60)
+    piece = serializers.CharField(required=False, max_length=60)
+    machine = serializers.UUIDField(required=False)
+    taken_at = serializers.DateTimeField(required=False)
+    name = serializers.CharField(required=False, max_length=1000)
+    source = serializers.ChoiceField(SOURCES, required=False)  # type: ignore[assignment]
+    request_id = serializers.UUIDField(required=False)
+
+
+class JudgeSerializer(PictureFileSerializer, JudgeFieldsSerializer):
+    """A picture of a part. With `lot` (and `piece`, `machine`) an inspection is written down."""
+
+
 class NewPictureSerializer(PictureFileSerializer, PictureFieldsSerializer):
     """A picture of a part: JPEG, PNG, BMP, TIFF or WebP, at most 25 MB and 40 megapixels.
 
@@ -239,7 +255,7 @@ class KeepSerializer(serializers.Serializer[Any]):
         "false_reject_cost_minor": 1_200,
     },
 )  # fmt: skip
-class SetupSerializer(serializers.Serializer[VisionSetup]):
+class SetupSerializer(serializers.Serializer[SetupFields]):
     """How a plan's pictures are judged; costs are in minor units of the factory's currency.
 
     `limit` null: the one that costs least. `golden` is the picture that parts are compared with.
@@ -251,16 +267,13 @@ class SetupSerializer(serializers.Serializer[VisionSetup]):
     defective_share = serializers.FloatField(min_value=0.0, max_value=1.0)
     limit = serializers.FloatField(allow_null=True)
     keep_days = serializers.IntegerField(min_value=1, max_value=36_500)
-    escape_cost_minor = serializers.IntegerField(
-        source="plan.escape_cost_minor", allow_null=True, min_value=0, max_value=2**53
-    )
+    escape_cost_minor = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53)
     false_reject_cost_minor = serializers.IntegerField(
-        source="plan.false_reject_cost_minor", allow_null=True, min_value=0, max_value=2**53
+        allow_null=True, min_value=0, max_value=2**53
     )
 
     def setup_fields(self) -> SetupFields:
-        said = dict(self.validated_data)
-        return SetupFields(**said.pop("plan"), **said)
+        return SetupFields(**self.validated_data)
 
 
 class DisagreementSerializer(serializers.Serializer[Disagreement]):

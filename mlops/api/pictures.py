@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -13,7 +12,7 @@ from drf_spectacular.utils import (
     OpenApiResponse,
     extend_schema,
 )
-from rest_framework import exceptions, generics
+from rest_framework import exceptions, generics, serializers
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,8 +22,10 @@ from mlops import picture_store, selectors, services
 from mlops.api import picture_serializers as forms
 from mlops.api.picture_files import picture_answer, verdicts_answer
 from mlops.models import InspectionImage
+from mlops.services import SetupFields
 from mlops.vision import pictures
 from mlops.vision.pictures import PictureRefused
+from production import selectors as production_selectors
 from production import services as production_services
 from production.models import Inspection, InspectionPlan
 from tenants.api.errors import Conflict, ErrorSerializer
@@ -82,8 +83,11 @@ class OfPlan(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        rows = InspectionPlan.objects.select_related("product")
-        self.plan: InspectionPlan = get_object_or_404(rows, pk=self.kwargs["inspection_plan_id"])
+        try:
+            # Pictures belong to the first version of a plan; any may be named.
+            self.plan = production_selectors.first_version(self.kwargs["inspection_plan_id"])
+        except InspectionPlan.DoesNotExist:
+            raise Http404 from None
 
 
 class OfPicture(APIView):
@@ -98,7 +102,7 @@ class OfPicture(APIView):
 
 
 def sent_picture(
-    request: Request, form: type[forms.PictureFieldsSerializer] = forms.PictureFieldsSerializer
+    request: Request, form: type[serializers.Serializer[Any]]
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of a picture and what is said of it, from a form or a body of its own.
 
@@ -157,7 +161,7 @@ class PlanPictures(OfPlan, generics.GenericAPIView[InspectionImage]):
         operation_id="inspection_plans_pictures_create",
     )  # fmt: skip
     def post(self, request: Request, inspection_plan_id: UUID) -> Response:
-        content, said = sent_picture(request)
+        content, said = sent_picture(request, forms.PictureFieldsSerializer)
         inspection = _inspection(self.plan, lot=said.pop("lot", ""), piece=said.pop("piece", ""))
         fields = {"source": InspectionImage.Source.API.value, **said}
         try:
@@ -193,11 +197,60 @@ def _inspection(plan: InspectionPlan, *, lot: str, piece: str) -> Inspection | N
     """Return the newest inspection of a lot or a piece of it under a plan; None without a lot."""
     if not lot:
         return None
-    rows = Inspection.objects.filter(plan=plan, lot__code=lot, piece=piece)
+    of_plan = Inspection.objects.filter(plan__product_id=plan.product_id, plan__name=plan.name)
+    rows = of_plan.filter(lot__code=lot, piece=piece)
     found = rows.order_by("-number").first()
     if found is None:
         raise Conflict("There is no such inspection under this plan.", code="unknown_reference")
     return found
+
+
+class Judge(OfPlan):
+    """The line: a picture in, its verdict out."""
+
+    required_permission = "production.record"
+    parser_classes = (MultiPartParser, RawPicture)
+
+    @extend_schema(
+        summary="Judge a picture",
+        description="Send the picture as in `pictures`. The answer is the verdict of the version "
+        "in service, with boxes; before one has been trained, `state` is `no_model`. The picture "
+        "is kept, and with `lot` an inspection of it is written down. Sent again, the first "
+        "verdict is answered.",
+        request={
+            "multipart/form-data": forms.JudgeSerializer,
+            "image/png": OpenApiTypes.BINARY,
+            "image/jpeg": OpenApiTypes.BINARY,
+        },
+        examples=[
+            OpenApiExample(
+                "A form with a file",
+                {"picture": "(a PNG)", "lot": "L-0815", "piece": "7"},
+                request_only=True, media_type="multipart/form-data",
+            )
+        ],
+        responses={200: forms.ImageVerdictSerializer, 409: REFUSED, 503: TOO_MANY},
+        operation_id="inspection_plans_judge",
+    )  # fmt: skip
+    def post(self, request: Request, inspection_plan_id: UUID) -> Response:
+        content, said = sent_picture(request, forms.JudgeFieldsSerializer)
+        piece = services.Piece(
+            said.pop("lot", ""), said.pop("piece", ""), said.pop("machine", None)
+        )  # fmt: skip
+        try:
+            verdict = services.inspect_picture(
+                plan_id=self.plan.pk, content=content, at=timezone.now(), piece=piece,
+                by=_user(request), **said,
+            )  # fmt: skip
+        except PictureRefused as error:
+            raise Conflict(error.message, code=error.code) from error
+        except services.LotUnknown as error:
+            raise Conflict(str(error), code="unknown_reference") from error
+        except production_services.Refused as error:
+            raise Conflict(str(error), code=error.code) from error
+        except services.TooManyPending as error:
+            return too_many_pending(error)
+        return Response(forms.ImageVerdictSerializer(verdict).data)
 
 
 class ReviewQueue(OfPlan, generics.ListAPIView[InspectionImage]):
@@ -233,7 +286,7 @@ class VisionSetupView(OfPlan):
 
     @extend_schema(summary="Read how pictures are judged", responses=forms.SetupSerializer)
     def get(self, request: Request, inspection_plan_id: UUID) -> Response:
-        return Response(forms.SetupSerializer(selectors.vision_setup(self.plan)).data)
+        return Response(forms.SetupSerializer(SetupFields.of(self.plan)).data)
 
     @extend_schema(
         summary="Say how pictures are judged, and what mistakes cost",
@@ -247,12 +300,10 @@ class VisionSetupView(OfPlan):
         form = forms.SetupSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            saved = services.save_setup(
-                plan_id=self.plan.pk, fields=form.setup_fields(), by=_user(request)
-            )
+            services.save_setup(plan_id=self.plan.pk, fields=form.setup_fields(), by=_user(request))
         except services.SetupRefused as error:
             raise Conflict(str(error), code="setup_refused") from error
-        return Response(forms.SetupSerializer(saved).data)
+        return Response(forms.SetupSerializer(SetupFields.of(self.plan)).data)
 
 
 class VerdictTable(OfPlan):

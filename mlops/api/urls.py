@@ -50,6 +50,11 @@ urlpatterns = [
         name="inspection-plan-pictures",
     ),
     path(
+        "inspection-plans/<uuid:inspection_plan_id>/judge",
+        pictures.Judge.as_view(),
+        name="inspection-plan-judge",
+    ),
+    path(
         "inspection-plans/<uuid:inspection_plan_id>/review-queue",
         pictures.ReviewQueue.as_view(),
         name="inspection-plan-review-queue",

@@ -14,3 +14,7 @@ Figures = dict[str, dict[str, float]]
 
 class BadFolder(ValueError):
     """The folder does not hold data of the form; says what is missing."""
+
+
+class TooFewPictures(BadFolder):
+    """The folder has the form, but holds too little to measure by it."""

@@ -14,23 +14,23 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from sklearn import metrics
 from sklearn.model_selection import StratifiedKFold
 
 from mlops import artifacts
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Figures, Say, voc
+from mlops.benchmarks import BadFolder, Figures, Say, TooFewPictures, one_core, voc
 from mlops.benchmarks.voc import Annotated
 from mlops.lives import FloatArray
 from mlops.vision import classes, detection, location
 from mlops.vision.backbone import Features
 from mlops.vision.boxes import Labelled
-from mlops.vision.classes import ClassModel, NotEnoughLabels
+from mlops.vision.classes import ClassModel, Judgement, NotEnoughLabels
 from mlops.vision.detection import Seen
 from mlops.vision.location import Example, NotEnoughBoxes
 
@@ -69,7 +69,6 @@ def run(folder: Path, *, say: Say) -> Figures:
     Raises:
         BadFolder: a file does not fit, or there are too few pictures of a kind.
     """
-    cv2.setNumThreads(1)
     name = folder.resolve().name
     pictures = voc.read(folder)
     kinds = Counter(picture.label for picture in pictures if picture.label)
@@ -82,10 +81,13 @@ def run(folder: Path, *, say: Say) -> Figures:
         say(f"  {n_unknown} pictures have no annotation and are left out")
     chosen = [p for p in pictures if p.label and p.label not in few]
     if len({picture.label for picture in chosen}) < 2:
-        raise BadFolder(f"{folder}: two kinds with at least {N_PARTS} pictures each are needed.")
-    known = [_known(picture) for picture in chosen]
-    figures = _kinds(known, say) | _few(known, say) | _times(known, chosen, say)
-    figures |= _places(known, say)
+        raise TooFewPictures(
+            f"{folder}: two kinds with at least {N_PARTS} pictures each are needed."
+        )
+    with one_core.one_core():
+        known = [_known(picture) for picture in chosen]
+        figures = _kinds(known, say) | _few(known, say) | _times(known, chosen, say)
+        figures |= _places(known, say)
     say(f"  published: {PUBLISHED}")
     return {name: {key: round(value, 4) for key, value in figures.items()}}
 
@@ -170,17 +172,24 @@ def _few(known: Sequence[_Known], say: Say) -> dict[str, float]:
     return figures
 
 
+def _judged(model: ClassModel, picture: Annotated) -> Judgement:
+    return model.judge(classes.seen(picture.pixels()))
+
+
 def _times(known: Sequence[_Known], pictures: Sequence[Annotated], say: Say) -> dict[str, float]:
     started = time.monotonic()
     model = _taught(known)
     train_s = time.monotonic() - started
-    ms = []
-    for picture in pictures[:: max(1, len(pictures) // 30)]:
-        begun = time.perf_counter()
-        model.judge(classes.seen(picture.pixels()))
-        ms.append((time.perf_counter() - begun) * 1000)
-    say(f"  {np.median(ms):.0f} ms a picture on one core, from file to kind")
-    return {"ms_per_image": float(np.median(ms)), "train_s": train_s}
+    took = [
+        one_core.timed(partial(_judged, model, picture))[1]
+        for picture in pictures[:: max(1, len(pictures) // 30)]
+    ]
+    figures = one_core.figures(took)
+    say(
+        f"  {figures['ms_per_image']:.0f} ms a picture on one core ({figures['ms_elapsed']:.0f} by "
+        f"the clock), from file to kind"
+    )
+    return figures | {"train_s": train_s}
 
 
 def _places(known: Sequence[_Known], say: Say) -> dict[str, float]:

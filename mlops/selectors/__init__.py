@@ -13,6 +13,7 @@ from mlops.selectors.pictures import (
     verdicts_of,
     vision_setup,
 )
+from mlops.selectors.quality import newest_quality, quality_of_lot, quality_predictions
 from mlops.selectors.versions import (
     Alias,
     TrackRecord,
@@ -49,12 +50,15 @@ __all__ = [
     "latest_predictions",
     "model_versions",
     "newest_bursts",
+    "newest_quality",
     "newest_verdict",
     "newest_version",
     "next_in_queue",
     "open_findings",
     "pair_agreements",
     "predictions_of",
+    "quality_of_lot",
+    "quality_predictions",
     "readiness",
     "review_queue",
     "served_before",

@@ -1,4 +1,8 @@
-"""What can be asked about pictures: which there are, what is to be looked at, who disagrees."""
+"""What can be asked about pictures: which there are, what is to be looked at, who disagrees.
+
+Pictures belong to the first version of an inspection plan (`production.selectors.first_version`);
+a `plan_id` is that one's.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,6 +15,7 @@ from django.db.models.functions import Coalesce
 
 from mlops.agreement import cohens_kappa
 from mlops.models import ImageLabel, ImageVerdict, InspectionImage, VisionSetup
+from production import selectors as production_selectors
 from production.models import InspectionPlan
 from tenants.models import User
 
@@ -47,7 +52,11 @@ class PairAgreement:
 
 
 def vision_setup(plan: InspectionPlan) -> VisionSetup:
-    """Return how a plan's pictures are judged; defaults, not stored, where nobody has said."""
+    """Return how a plan's pictures are judged; defaults, not stored, where nobody has said.
+
+    Any version of the plan may be named.
+    """
+    plan = production_selectors.first_version(plan.pk)
     found = VisionSetup.objects.filter(plan=plan).first()
     return found or VisionSetup(plan=plan)
 

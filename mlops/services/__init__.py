@@ -25,6 +25,7 @@ from mlops.services.pictures import (
     store_waiting,
 )
 from mlops.services.proposing import propose
+from mlops.services.quality import predict_quality
 from mlops.services.scoring import score_machines
 from mlops.services.training import (
     begin_where_ready,
@@ -77,6 +78,7 @@ __all__ = [
     "label_picture",
     "look",
     "open_training",
+    "predict_quality",
     "promote",
     "propose",
     "record_run",

@@ -24,8 +24,8 @@ from mlops.models import ImageVerdict, InspectionImage, Kind
 from mlops.services import pictures as picture_services
 from mlops.vision import pictures
 from mlops.vision.backbone import Pixels
-from mlops.vision.inspector import Looked
 from mlops.vision.thresholds import limit_of
+from mlops.vision.visual import Looked
 from production import selectors as production_selectors
 from production import services as production_services
 from production.models import DefectType, Inspection, InspectionPlan, Lot, Verdict

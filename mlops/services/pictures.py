@@ -18,6 +18,7 @@ from mlops.models import InspectionImage, PendingPicture, VisionSetup
 from mlops.picture_store import PictureUnknown
 from mlops.services.labelling import check_label, label_picture
 from mlops.vision import pictures
+from production import selectors as production_selectors
 from production.models import Inspection, InspectionPlan
 from tenants import audit, jobs, storage
 from tenants.context import current_factory
@@ -51,6 +52,18 @@ class SetupFields:
     escape_cost_minor: int | None = None
     false_reject_cost_minor: int | None = None
 
+    @classmethod
+    def of(cls, plan: InspectionPlan) -> SetupFields:
+        """Return what is said now; defaults where nobody has said anything."""
+        setup = selectors.vision_setup(plan)
+        in_force = production_selectors.version_in_force(plan) or plan
+        return cls(
+            mode=setup.mode, golden_id=setup.golden_id, parts_per_day=setup.parts_per_day,
+            defective_share=setup.defective_share, limit=setup.limit, keep_days=setup.keep_days,
+            escape_cost_minor=in_force.escape_cost_minor,
+            false_reject_cost_minor=in_force.false_reject_cost_minor,
+        )  # fmt: skip
+
 
 def add_picture(
     *,
@@ -66,9 +79,9 @@ def add_picture(
 ) -> tuple[InspectionImage, bool]:
     """Take in a picture and say whether it is new; it is committed when this returns.
 
-    A picture is known by its plan and the digest of what was sent: sent again, also twice at once,
-    the first one is returned. Its pixels wait in PostgreSQL until a job has brought them to the
-    object store, so that a store that is away refuses nothing.
+    It belongs to the plan's first version, and so to all. It is known by the digest of what was
+    sent: sent again, also twice at once, the first one is returned. Its pixels wait in PostgreSQL
+    until a job has brought them to the object store, so that a store that is away refuses nothing.
 
     Args:
         content: the file as it came.
@@ -86,19 +99,20 @@ def add_picture(
     """
     digest = hashlib.sha256(content).hexdigest()
     check_label(label)
-    known = InspectionImage.objects.filter(plan_id=plan_id, digest=digest).first()
+    plan = _plan(plan_id)
+    known = InspectionImage.objects.filter(plan=plan, digest=digest).first()
     if known is not None:
         return _labelled(known, label, by=by, at=at), False
-    _check_whose(plan_id, inspection_id)
+    _check_whose(plan, inspection_id)
     drawn = picture_store.drawn(pictures.decode(content))
     picture_store.check_room(len(drawn.content))
     image = InspectionImage(
-        plan_id=plan_id, inspection_id=inspection_id, source=source,
+        plan=plan, inspection_id=inspection_id, source=source,
         taken_at=min(taken_at or at, at), received_at=at, digest=digest,
         name=picture_store.shown_name(name), width=drawn.width, height=drawn.height,
         n_bytes=len(drawn.content),
     )  # fmt: skip
-    keys = picture_store.keys_of(plan_id=plan_id, image_id=image.pk)
+    keys = picture_store.keys_of(plan_id=plan.pk, image_id=image.pk)
     image.object_key, image.thumbnail_key = keys
     with transaction.atomic():
         there, is_new = _insert(image, drawn, at=at)
@@ -113,13 +127,21 @@ def _labelled(
     return label_picture(image_id=image.pk, label=label, by=by, at=at).image
 
 
-def _check_whose(plan_id: UUID, inspection_id: UUID | None) -> None:
-    if not InspectionPlan.objects.filter(pk=plan_id).exists():
-        raise PictureUnknown(f"There is no inspection plan {plan_id}.")
-    if inspection_id is not None:
-        rows = Inspection.objects.filter(pk=inspection_id, plan_id=plan_id)
-        if not rows.exists():
-            raise PictureUnknown(f"There is no inspection {inspection_id} of this plan.")
+def _plan(plan_id: UUID) -> InspectionPlan:
+    """Return the version of a plan that pictures belong to, the first."""
+    try:
+        return production_selectors.first_version(plan_id)
+    except InspectionPlan.DoesNotExist as error:
+        raise PictureUnknown(f"There is no inspection plan {plan_id}.") from error
+
+
+def _check_whose(plan: InspectionPlan, inspection_id: UUID | None) -> None:
+    """Check that an inspection was made under some version of the plan."""
+    if inspection_id is None:
+        return
+    rows = Inspection.objects.filter(plan__product_id=plan.product_id, plan__name=plan.name)
+    if not rows.filter(pk=inspection_id).exists():
+        raise PictureUnknown(f"There is no inspection {inspection_id} of this plan.")
 
 
 def _insert(
@@ -227,17 +249,19 @@ def _retain_of(plan: InspectionPlan, *, at: datetime) -> int:
 def save_setup(*, plan_id: UUID, fields: SetupFields, by: User | None) -> VisionSetup:
     """Say how the pictures of a plan are judged, and what mistakes cost.
 
+    The setup lasts through revisions of the plan; the costs are those of the version in force.
+
     Raises:
         PictureUnknown: no such plan.
         SetupRefused: it contradicts itself; the text says how.
     """
-    plan = InspectionPlan.objects.select_for_update(no_key=True).filter(pk=plan_id).first()
-    if plan is None:
-        raise PictureUnknown(f"There is no inspection plan {plan_id}.")
+    plan = _plan(plan_id)
     _check_setup(plan, fields)
-    plan.escape_cost_minor = fields.escape_cost_minor
-    plan.false_reject_cost_minor = fields.false_reject_cost_minor
-    plan.save(update_fields=["escape_cost_minor", "false_reject_cost_minor"])
+    in_force = production_selectors.version_in_force(plan) or plan
+    InspectionPlan.objects.filter(pk=in_force.pk).update(
+        escape_cost_minor=fields.escape_cost_minor,
+        false_reject_cost_minor=fields.false_reject_cost_minor,
+    )
     setup, _ = VisionSetup.objects.update_or_create(
         plan=plan,
         defaults={

@@ -25,6 +25,9 @@ log = structlog.get_logger()
 Report = Callable[[float, str], None]
 
 RECORD_AGAIN_AFTER = timedelta(minutes=2)
+# A new training is due with so many new cases, in parts of those it had, and at least this many.
+NEW_CASES = 0.2
+MIN_NEW_CASES = 3
 
 
 def request_training(
@@ -77,23 +80,38 @@ def _check_plan(key: str) -> None:
 
 
 def begin_where_ready() -> int:
-    """Ask for a first model of each kind and subject whose history allows it; return how many."""
+    """Ask for a model of each kind and subject that has none in service and whose history allows
+    one; return how many.
+
+    Where a version was not worth serving, it is tried again once there is more to learn from.
+    """
     n_asked = 0
     for code in kinds.codes():
-        for subject in kinds.of(code).subjects():
-            known = selectors.versions_of(subject_id=subject.pk, kind=code)
-            if known.exists() or not kinds.of(code).readiness(subject).is_ready:
+        kind = kinds.of(code)
+        for subject in kind.subjects():
+            readiness = kind.readiness(subject)
+            if not readiness.is_ready or not _is_worth_a_try(code, subject, readiness.n_known):
                 continue
             try:
                 request_training(
                     subject_id=subject.pk, by=None, kind=code,
-                    reason="The first: there is enough history now.",
+                    reason="None is in service, and there is enough history now.",
                 )  # fmt: skip
             except NotReady as refusal:
                 log.info("mlops.training.not_begun", reason=str(refusal))
                 continue
             n_asked += 1
     return n_asked
+
+
+def _is_worth_a_try(kind: str, subject: Subject, n_known: int) -> bool:
+    newest = selectors.newest_version(subject_id=subject.pk, kind=kind)
+    if newest is None:
+        return True
+    if selectors.champion(subject_id=subject.pk, kind=kind) is not None:
+        return False  # the watch asks for the next ones
+    n_learned = int(newest.trained_on.get("n_known", n_known))
+    return n_known - n_learned >= max(MIN_NEW_CASES, round(NEW_CASES * n_learned))
 
 
 def cancel_training(*, subject_id: UUID, by: User | None, kind: str = Kind.REMAINING_LIFE) -> bool:

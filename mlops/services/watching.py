@@ -22,9 +22,6 @@ from tenants import storage
 
 log = structlog.get_logger()
 
-# New cases since the training, in parts of those that it had, and at least this many.
-NEW_CASES = 0.2
-MIN_NEW_CASES = 3
 CALENDAR = timedelta(days=30)
 # The intervals have to be this unlikely before they are said to hold no longer.
 CALIBRATION_ALPHA = 0.01
@@ -222,7 +219,7 @@ def _ask_for_training(kind: ModelKind, version: ModelVersion, at: datetime) -> b
     facts = (newest or version).trained_on
     n_learned = int(facts.get("n_known", facts.get("n_lives", 0)))
     n_new = n_known - n_learned
-    wanted = max(MIN_NEW_CASES, round(NEW_CASES * n_learned))
+    wanted = max(training.MIN_NEW_CASES, round(training.NEW_CASES * n_learned))
     if n_new >= wanted:
         reason = f"{n_new} new cases since the last training."
     elif n_new > 0 and at - trained_until >= CALENDAR:

@@ -36,8 +36,10 @@ LEAST_SHIFT: Final = 0.03  # of a side
 SIZE_ROOM: Final = 0.05  # share of a side
 FOREIGN: Final = 2.0  # times as far from all good pictures as the most foreign of them
 LEAST_FOREIGN: Final = 0.12  # cosine distance
-# Good pictures that lie farther apart are not placed alike: nothing can be said of a shift.
+# Good pictures that lie farther apart, or correlate less with the mean of the others, are not
+# placed alike: nothing can be said of a shift.
 PLACED: Final = 0.10  # of a side
+ALIKE: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +199,13 @@ def _usual(values: list[float], least: float) -> tuple[float, float]:
 def _shift_limit(small: Single) -> float:
     """Hold each good picture against the mean of the others."""
     n, total = len(small), small.sum(axis=0)
-    shifts = [shift_of(one, (total - one) / (n - 1)) for one in small]
+    others = [(total - one) / (n - 1) for one in small]
+    alike = [_likeness(one, other) for one, other in zip(small, others, strict=True)]
+    shifts = [shift_of(one, other) for one, other in zip(small, others, strict=True)]
+    if float(np.median(alike)) < ALIKE or float(np.quantile(shifts, 0.9)) > PLACED:
+        return 0.0
     usual, room = _usual(shifts, LEAST_SHIFT)
-    return usual + room if float(np.quantile(shifts, 0.9)) <= PLACED else 0.0
+    return usual + room
 
 
 def _foreign_limit(normed: Single) -> float:

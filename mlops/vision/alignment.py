@@ -29,7 +29,7 @@ MAX_SHIFT: Final = 0.25  # of the longer side
 # Longest sides of the pictures on which ECC climbs, coarse to fine, and its steps there.
 ECC_SIDES: Final = ((160, 30), (320, 20))
 BLOCK_PX: Final = 8
-LOCAL_SHIFT_PX: Final = 4
+LOCAL_SHIFT_PX: Final = 3
 # Blocks over which the field of shifts is smooth (standard deviation).
 SMOOTH_BLOCKS: Final = 4.0
 # Grey levels that a shift of one pixel must save to be believed.

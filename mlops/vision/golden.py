@@ -184,8 +184,8 @@ def compare(golden: Golden, picture: Pixels) -> Comparison:
 
 def _shown(map_xy: Map, shape: Sequence[int]) -> Mask:
     """Return (h, w), true where the picture shows that part of the template, and its rim."""
-    far = np.array([shape[1] - 1, shape[0] - 1], dtype=np.float32)
-    shown = np.all((map_xy >= -0.5) & (map_xy <= far + 0.5), axis=2)
+    x, y = map_xy[..., 0], map_xy[..., 1]
+    shown = (x >= -0.5) & (x <= shape[1] - 0.5) & (y >= -0.5) & (y <= shape[0] - 0.5)
     around = np.ones((4 * JITTER_PX + 1, 4 * JITTER_PX + 1), dtype=np.uint8)
     return np.asarray(cv2.erode(shown.astype(np.uint8), around), dtype=np.bool_)
 

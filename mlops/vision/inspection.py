@@ -30,11 +30,11 @@ from mlops.kinds import (
 from mlops.lives import FloatArray
 from mlops.models import Finding, ImageVerdict, InspectionImage, Kind, ModelVersion, VisionSetup
 from mlops.regimes import Regimes
-from mlops.vision import inspector, lessons
+from mlops.vision import lessons, visual
 from mlops.vision.anomaly import LEAST_GOOD, TooFewGoodPictures
-from mlops.vision.inspector import FIGURES, Inspector
 from mlops.vision.lessons import GOOD, Lesson
 from mlops.vision.thresholds import limit_of
+from mlops.vision.visual import FIGURES, VisualModel
 from production import selectors as production_selectors
 from production.models import InspectionPlan
 
@@ -67,7 +67,7 @@ class VisualInspection(PlanKind):
 
     def readiness(self, subject: InspectionPlan) -> Readiness:
         rows = lessons.labelled(subject.pk)
-        n_good = rows.filter(label=Label.GOOD, is_kept=False).count()
+        n_good = rows.filter(label=Label.GOOD).count()
         n_labelled = rows.count()
         missing = max(0, LEAST_GOOD - n_good)
         setup = selectors.vision_setup(subject)
@@ -193,13 +193,15 @@ class VisualInspection(PlanKind):
             return Worth(True, reason, evidence)
         return None
 
-    def pack(self, model: Inspector) -> Bundle:
-        return inspector.pack(model)
+    def pack(self, model: VisualModel) -> Bundle:
+        return visual.pack(model)
 
-    def unpack(self, bundle: Bundle) -> Inspector:
-        return inspector.unpack(bundle)
+    def unpack(self, bundle: Bundle) -> VisualModel:
+        return visual.unpack(bundle)
 
-    def losses(self, model: Inspector, snapshot: Snapshot, keys: Sequence[str]) -> dict[str, float]:
+    def losses(
+        self, model: VisualModel, snapshot: Snapshot, keys: Sequence[str]
+    ) -> dict[str, float]:
         data, wanted = snapshot.data, set(keys)
         found = [one for one in data.lessons if one.key in wanted]
         verdicts = _verdicts(model, found, data.setup.limit or model.limit)
@@ -294,26 +296,27 @@ def separation(good: FloatArray, bad: FloatArray) -> float:
     return float(above)
 
 
-def _learned(data: _Data, progress: Progress) -> Inspector:
+def _learned(data: _Data, progress: Progress) -> VisualModel:
     def report(share: float, words: str) -> None:
         progress(0.9 * share, words)
 
     if data.setup.mode == VisionSetup.Mode.ANOMALY:
-        return inspector.by_good_pictures(data.lessons, report=report)
+        return visual.by_good_pictures(data.lessons, report=report)
     first = next((one for one in data.lessons if one.image_id == data.setup.golden_id), None)
     if first is None or first.is_defective:
         raise NotReady("Not enough data: the golden picture has to be labelled good first.")
-    return inspector.by_golden_picture(first, data.lessons, report=report)
+    return visual.by_golden_picture(first, data.lessons, report=report)
 
 
 def _apart(found: Sequence[Lesson]) -> list[str]:
-    """Name the pictures that a model has not learned from: the good ones of the regression set."""
-    return [one.key for one in found if one.is_kept and not one.is_defective]
+    """Name the good pictures that a model has not learned from."""
+    used = {one.key for one in visual.taught(found)[0]}
+    return [one.key for one in found if not one.is_defective and one.key not in used]
 
 
-def _left_out(model: Inspector, data: _Data) -> dict[str, float]:
+def _left_out(model: VisualModel, data: _Data) -> dict[str, float]:
     """Return the losses of the pictures that taught, each by what the others taught."""
-    good, shown = inspector.taught(data.lessons)
+    good, shown = visual.taught(data.lessons)
     limit, ratio = data.setup.limit or model.limit, price_of_reject(_in_force(data.plan))
     scores: Mapping[str, float] = {}
     if len(good) == len(model.scores.good):
@@ -326,7 +329,7 @@ def _left_out(model: Inspector, data: _Data) -> dict[str, float]:
     }
 
 
-def _verdicts(model: Inspector, found: Sequence[Lesson], limit: float) -> dict[str, bool]:
+def _verdicts(model: VisualModel, found: Sequence[Lesson], limit: float) -> dict[str, bool]:
     """Return picture -> whether its part is rejected."""
     return {one.key: model.judge(one.pixels, limit=limit).score > limit for one in found}
 
@@ -362,7 +365,7 @@ def _drifted(version: ModelVersion, figure: str, departure: drift.Departure) -> 
     )  # fmt: skip
 
 
-def _usual_figures(model: Inspector, data: _Data) -> list[list[float]]:
+def _usual_figures(model: VisualModel, data: _Data) -> list[list[float]]:
     """Return the range of each of `FIGURES` over the good pictures."""
     good = [one for one in data.lessons if not one.is_defective]
     rows = []
@@ -375,7 +378,7 @@ def _usual_figures(model: Inspector, data: _Data) -> list[list[float]]:
     return [[round(float(end), 4) for end in ends] for ends in seen]
 
 
-def _weaknesses(model: Inspector) -> list[str]:
+def _weaknesses(model: VisualModel) -> list[str]:
     found = []
     if len(model.scores.good) < 20:
         found.append(

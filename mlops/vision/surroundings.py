@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mlops.lives import FloatArray
-from mlops.vision.alignment import Pixels, grey_of
+from mlops.vision.alignment import Map, Pixels, grey_of
 from mlops.vision.golden import Comparison, Golden, Mask, Region
 
 # Rims at these distances from the region. The first may still see an edge that lies a pixel
@@ -64,7 +64,7 @@ class Surroundings:
         self._bright = phases(golden)
         # A template of one phase alone (a blank sheet) has its opposite at the end of the scale.
         self._levels = [
-            float(np.median(self._template[phase])) if phase.any() else end
+            cv2.mean(self._template, phase.astype(np.uint8))[0] if phase.any() else end
             for phase, end in ((~self._bright, 0.0), (self._bright, 255.0))
         ]
         self._seen_bright = self._picture > sum(self._levels) / 2
@@ -178,10 +178,10 @@ class Surroundings:
         ]  # fmt: skip
 
 
-def _distance(away_from_zero: Pixels) -> FloatArray:
+def _distance(away_from_zero: Pixels) -> Map:
     """Return the distance of each pixel to the nearest zero, at most `FAR_PX`."""
     found = cv2.distanceTransform(away_from_zero, cv2.DIST_L2, 3)
-    return np.minimum(found, FAR_PX).astype(np.float64)
+    return np.minimum(found, np.float32(FAR_PX)).astype(np.float32, copy=False)
 
 
 def _grown(mask: Mask, reach: int) -> Mask:

@@ -122,13 +122,19 @@ def write_verdict(
         return
     worst = max(counts, key=lambda each: (_WEIGHT[DefectType.Severity(each.severity)],
                                           counts[each], each.code), default=None)  # fmt: skip
-    words = ", ".join(each.name for each in counts)
+    words = ", ".join(each.name for each in counts) or ", ".join(_out(inspection))
     follow_verdict(
         inspection=inspection, at=at, by=by, defect_type=worst,
         text=f"{inspection}: {words or note or 'failed'}",
     )  # fmt: skip
     if inspection.lot is not None:
         _follow_in_lot(inspection, inspection.lot, at=at, by=by)
+
+
+def _out(inspection: Inspection) -> list[str]:
+    """Return the names of what was measured and is out of its limits."""
+    rows = inspection.measurements.filter(is_within=False, void_cause="")
+    return list(rows.order_by("pk").values_list("characteristic__name", flat=True))
 
 
 def _follow_in_lot(inspection: Inspection, lot: Lot, *, at: datetime, by: User | None) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from takt_device import PictureFolder, QueueInUse, Stopped, folders, pictures
+from takt_device import PictureFolder, QueueInUse, Stopped, folders, ledger, pictures
 from takt_device.pictures_command import main
 from tests.clients.scripted import Scripted, refusing, scripted
 
@@ -201,7 +201,7 @@ def test_a_crash_before_the_answer_is_noted_stores_nothing_twice(
 ):
     put(folder, "a.png")
     with monkeypatch.context() as patch:
-        patch.setattr(pictures.Ledger, "note", lambda *_a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(ledger.Ledger, "note", lambda *_a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             watch().step()
 

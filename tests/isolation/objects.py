@@ -14,7 +14,7 @@ from billing.models import Invoice
 from mlops import services as mlops_services
 from mlops.models import BearingPlace, InspectionImage, Kind, ModelVersion
 from production import selectors, services
-from production.models import CheckItem, InspectionPlan, OrderPhoto, Product
+from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
@@ -130,11 +130,6 @@ def credential_id(factory: Factory) -> int:
 
 def code_id(factory: Factory) -> int:
     return claims.make(factory=factory, at=timezone.now(), by=None)[0].pk
-
-
-def inspection_plan_id(_factory: Factory) -> UUID:
-    product, _ = Product.objects.get_or_create(item_no="isolated", name="Isolated")
-    return InspectionPlan.objects.get_or_create(product=product, name="Isolated")[0].pk
 
 
 def image_id(factory: Factory) -> UUID:
@@ -283,7 +278,6 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "machine_type_id": machine_type_id,
     "subject_id": machine_type_id,
     "image_id": image_id,
-    "inspection_plan_id": inspection_plan_id,
     "version_id": version_id,
     "membership_id": member_id,
     "invoice_id": invoice_id,
@@ -305,6 +299,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
+    "mlops.predict_quality": lambda _factory: {},
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},

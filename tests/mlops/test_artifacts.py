@@ -31,6 +31,15 @@ def test_a_bundle_comes_back_as_it_was():
     assert bundle.arrays["n"].dtype == np.int64
 
 
+def test_single_precision_stays_single():
+    bundle = Bundle({}, {"a": np.array([0.1, 2.0], np.float32)}, b"")
+
+    array = open_sealed(seal(bundle, identity=OURS, key=KEY), identity=OURS, key=KEY).arrays["a"]
+
+    assert array.dtype == np.float32
+    assert array.tolist() == bundle.arrays["a"].tolist()
+
+
 def test_a_stored_model_forecasts_as_the_trained_one(training):
     blob = seal(pack(training.model), identity=OURS, key=KEY)
 

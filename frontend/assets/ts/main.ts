@@ -8,6 +8,7 @@ import "../css/parts.css";
 import "../css/charts.css";
 import "../css/alarms.css";
 import "../css/maintenance.css";
+import "../css/quality.css";
 import "../css/pages.css";
 import "../css/public.css";
 import htmx from "htmx.org";
@@ -19,6 +20,7 @@ import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
 import { startHeat } from "./heat-loader.ts";
 import { startKeepForm } from "./keep-form.ts";
+import { startLimits } from "./limits.ts";
 import { startLive } from "./live.ts";
 import { startLiveValue } from "./live-value.ts";
 import { startMenu } from "./menu.ts";
@@ -50,6 +52,7 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-guess-zone]", startGuessZone],
   ["[data-heat]", startHeat],
   ["[data-keep]", startKeepForm],
+  ["[data-limits]", startLimits],
   ["[data-live-value]", startLiveValue],
   ["[data-menu]", startMenu],
   ["[data-once]", startOnce],

@@ -18,7 +18,16 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mlops import artifacts, trees
 from mlops.artifacts import Identity
-from mlops.benchmarks import BadFolder, Figures, anomaly, classify, monitoring, quality, vibration
+from mlops.benchmarks import (
+    BadFolder,
+    Figures,
+    anomaly,
+    classify,
+    monitoring,
+    quality,
+    vibration,
+    vision,
+)
 from mlops.lives import UnusableLives
 from mlops.maintenance import evaluation, rul, run_to_failure
 from mlops.maintenance.packing import pack, unpack
@@ -33,6 +42,7 @@ KINDS: Final[dict[str, tuple[Callable[..., Figures], tuple[str, ...]]]] = {
     "monitoring": (monitoring.run, ()),
     "quality": (quality.run, ("target", "ignored")),
     "vibration": (vibration.run, ()),
+    "vision": (vision.run, ()),
 }
 
 

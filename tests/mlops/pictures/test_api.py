@@ -13,14 +13,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from PIL import Image
 
 from mlops import picture_store, services
 from mlops.models import ImageVerdict, InspectionImage, ModelVersion
 from mlops.vision import pictures
+from production import services as production_services
 from production.models import Lot
 from tenants.context import factory_context
 from tests.conftest import PUBLIC_HOST
 from tests.mlops.pictures import shots
+from tests.mlops.pictures.parts import part, png
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
@@ -90,14 +93,14 @@ def test_files_are_nothing_that_a_browser_would_run_or_share(call, add, acme):
     with factory_context(acme):
         verdict_of(picture, heat=pictures.encode(shots.pixels()))
 
-    for part, kind in (
+    for which, kind in (
         ("content", "image/png"), ("thumbnail", "image/webp"), ("heat", "image/png"),
     ):  # fmt: skip
-        headers = call("GET", f"pictures/{picture}/{part}").headers
+        headers = call("GET", f"pictures/{picture}/{which}").headers
         assert headers["Content-Type"] == kind
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Content-Disposition"] == (
-            f'attachment; filename="{picture}{"-heat" if part == "heat" else ""}.{kind[6:]}"'
+            f'attachment; filename="{picture}{"-heat" if which == "heat" else ""}.{kind[6:]}"'
         )
         assert headers["Cache-Control"].startswith("private")
         assert "sandbox" in headers["Content-Security-Policy"]
@@ -180,7 +183,7 @@ def test_a_label_with_a_painted_region_comes_back(call, add):
     assert (label["label"], label["note"], kept["defect"], kept["x"]) == (
         "defect", "Deep", "scratch", 10,
     )  # fmt: skip
-    mask = np.asarray(pictures.Image.open(io.BytesIO(base64.b64decode(kept["mask"]))))
+    mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(kept["mask"]))))
     assert mask.shape == (9, 20)
     assert (int(mask.sum()), bool(mask[1:6, 2:6].all())) == (20, True)
 
@@ -207,7 +210,7 @@ def test_a_region_that_cannot_be_is_refused_by_name(call, add, region, code):
 def test_a_picture_belongs_to_the_inspection_of_its_lot_and_piece(call, add, acme, plan):
     with factory_context(acme):
         lot = Lot.objects.create(product=plan.product, code="L-1", quantity=5, made_at=NOON)
-        looked = services.labelling.production_services.record_inspection(
+        looked = production_services.record_inspection(
             plan_id=plan.pk, lot_id=lot.pk, piece="7", verdict="pass", at=NOON
         )
 
@@ -277,3 +280,99 @@ def test_verdicts_go_out_as_a_table_without_formulas(call, add, acme, plan, monk
         ("-1.5", "3", "pass")
     }
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+# -- the line ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def judge(call, plan):
+    def send(content, query="", **extra):
+        path = f"inspection-plans/{plan.pk}/judge{query}"
+        return call("POST", path, content, content_type="image/png", **extra)
+
+    return send
+
+
+@pytest.fixture
+def taught(acme, plan, shelf, book):
+    with factory_context(acme):
+        for seed in range(20):
+            services.add_picture(
+                plan_id=plan.pk, content=png(part(seed)), source="upload", at=NOON, label="good"
+            )
+        services.train(subject_id=plan.pk, job_id=uuid4(), report=lambda *_: None, kind="vision")
+        Lot.objects.create(product=plan.product, code="L-1", quantity=50, made_at=NOON)
+
+
+def test_before_it_is_taught_the_line_is_told_so(judge):
+    answer = judge(shots.shot())
+
+    assert answer.status_code == 200, answer.content
+    said = answer.json()
+    assert (said["state"], said["verdict"], said["inspection"]) == ("no_model", "", None)
+    assert said["message"]
+
+
+def test_the_line_gets_a_verdict_with_boxes_and_an_inspection(judge, call, taught, acme):
+    spoilt = png(part(300, spoilt="scratch"))
+
+    good = judge(png(part(200)), "?lot=L-1&piece=1").json()
+    bad = judge(spoilt, "?lot=L-1&piece=2").json()
+    again = judge(spoilt, "?lot=L-1&piece=2").json()
+
+    assert (good["state"], good["verdict"], bad["verdict"]) == ("ok", "pass", "fail")
+    assert (good["score"] <= good["limit"], bad["score"] > bad["limit"]) == (True, True)
+    assert bad["version"] == 1
+    assert bad["regions"][0]["width"] > 0
+    assert again == bad
+    picture = call("GET", f"pictures/{bad['image']}").json()
+    assert (picture["lot"], picture["piece"], picture["inspection"]) == (
+        "L-1",
+        "2",
+        bad["inspection"],
+    )
+    assert picture["verdict"] == bad
+    assert call("GET", f"pictures/{bad['image']}/heat").content.startswith(b"\x89PNG")
+
+
+def test_the_line_judges_while_the_store_is_away(judge, taught, away):
+    judge(png(part(400)))  # the model is on this machine by now
+    assert judge(png(part(401, spoilt="scratch"))).json()["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("content", "query", "code"),
+    [
+        (b"<script>", "", "wrong_type"),
+        (b"", "", "empty"),
+        (shots.shot()[:500], "", "damaged"),
+        (shots.shot(), "?lot=none", "unknown_reference"),
+    ],
+)
+def test_the_line_is_told_by_name_what_is_refused(judge, acme, content, query, code):
+    answer = judge(content, query)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, code)
+    with factory_context(acme):
+        assert not InspectionImage.objects.exists()
+
+
+def test_pictures_and_setup_last_through_a_revision(call, add, acme, plan):
+    picture = add().json()["id"]
+    setup = call("GET", f"inspection-plans/{plan.pk}/vision-setup").json()
+    call("PUT", f"inspection-plans/{plan.pk}/vision-setup", setup | {"keep_days": 7})
+    with factory_context(acme):
+        type(plan).objects.filter(pk=plan.pk).update(state="obsolete")
+        revised = type(plan).objects.create(product=plan.product, name=plan.name, version=2)
+    path = f"inspection-plans/{revised.pk}"
+
+    assert [row["id"] for row in call("GET", f"{path}/pictures").json()["results"]] == [picture]
+    again = call("POST", f"{path}/pictures", shots.shot(), content_type="image/png")
+    assert (again.status_code, again.json()["id"]) == (200, picture)
+    setup = call("GET", f"{path}/vision-setup").json()
+    assert setup["keep_days"] == 7
+    call("PUT", f"{path}/vision-setup", setup | {"escape_cost_minor": 5_000})
+    revised.refresh_from_db()
+    plan.refresh_from_db()
+    assert (revised.escape_cost_minor, plan.escape_cost_minor) == (5_000, None)

@@ -10,6 +10,7 @@ from mlops import picture_store, services, tasks
 from mlops.models import ImageVerdict, InspectionImage, PendingPicture, VisionSetup
 from mlops.services import SetupFields
 from mlops.vision import pictures
+from tenants import storage
 from tenants.models import Job
 from tests.mlops.pictures import shots
 
@@ -81,15 +82,15 @@ def test_while_the_store_is_away_pictures_are_taken_and_shown(faces, away):
 def test_a_store_that_takes_half_of_a_picture_gets_it_again(faces, shelf, away, monkeypatch):
     image = added(faces)
     away["is"] = False
-    put = picture_store.storage.put_bytes
+    put = storage.put_bytes
 
     def put_no_thumbnail(*, key, content):
         if key.endswith(".webp"):
-            raise picture_store.storage.StorageUnavailable("away")
+            raise storage.StorageUnavailable("away")
         put(key=key, content=content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(picture_store.storage, "put_bytes", put_no_thumbnail)
+        patch.setattr(storage, "put_bytes", put_no_thumbnail)
         assert services.store_pictures(image_id=image.pk) == 0
     assert len(shelf) == 1
     assert picture_store.thumbnail_of(image)

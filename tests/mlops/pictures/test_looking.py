@@ -1,6 +1,7 @@
 """The life of a visual inspection: taught, judged, mended, watched."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_picture_sent_again_is_judged_once(faces, shelf, book):
 
 def test_a_picture_of_a_lot_becomes_an_inspection_with_its_consequences(faces, shelf, book):
     lot = production_services.make_lot(
-        product_id=faces.product_id, code="L1", quantity=10, made_at=NOW, at=NOW
+        product=faces.product, code="L1", quantity=Decimal(10), made_at=NOW, at=NOW
     )
     taught(faces, 16)
     trained(faces)
@@ -83,7 +84,7 @@ def test_a_picture_of_a_lot_becomes_an_inspection_with_its_consequences(faces, s
         piece=services.Piece("L1", "7"),
     )  # fmt: skip
 
-    inspection = Inspection.objects.get(lot=lot)
+    inspection = Inspection.objects.get(lot=lot, piece="7")
     assert (inspection.verdict, inspection.source, inspection.piece) == ("fail", "vision", "7")
     assert InspectionImage.objects.get(pk=verdict.image_id).inspection == inspection
     assert Nonconformance.objects.filter(inspection=inspection).exists()
