@@ -91,8 +91,6 @@ def request_of_plans(
     """
     jobs = {}
     for name, (kind, plan_id) in subjects.items():
-        if kind not in kinds.codes():
-            continue
         if not again and mlops_selectors.champion(subject_id=plan_id, kind=kind) is not None:
             continue
         try:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from config.demo.batches import MadeLot, Step
 from production import services
-from production.models import Inspection, Lot, Nonconformance, OperationRun, Product
+from production.models import Inspection, InspectionPlan, Lot, Nonconformance, OperationRun, Product
 from production.services import LotFields, Receipt, RunFields
 from tenants.context import current_factory
 from tenants.models import Membership, User
@@ -114,10 +114,11 @@ def _taken(receipt: Receipt[Lot] | Receipt[OperationRun]) -> None:
         raise ValueError(f"refused: {receipt.rejected[0].message}")
 
 
-def inspected(plan_ids: Iterable[UUID]) -> set[UUID]:
-    """Return the ids of the requests by which inspections of plans were written down."""
-    rows = Inspection.objects.filter(plan__in=list(plan_ids)).exclude(request_id=None)
-    return {each for each in rows.values_list("request_id", flat=True) if each is not None}
+def inspected(plan: InspectionPlan) -> set[UUID]:
+    """Return the ids of the requests by which inspections of a plan, in any version, were told."""
+    rows = Inspection.objects.filter(plan__product=plan.product_id, plan__name=plan.name)
+    found = rows.exclude(request_id=None).values_list("request_id", flat=True)
+    return {each for each in found if each is not None}
 
 
 def settle(

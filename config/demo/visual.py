@@ -23,6 +23,7 @@ from mlops import services as mlops_services
 from mlops.models import ImageVerdict, InspectionImage, Kind
 from mlops.services import RegionSaid, SetupFields
 from production import sampling, services
+from production import selectors as production_selectors
 from production.models import (
     DefectType,
     Inspection,
@@ -89,12 +90,13 @@ PLANS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How the pictures that were judged turned out: defects found of those planted, and so on."""
+    """How pictures turned out: defects found of those planted, good parts refused, no picture."""
 
     n_found: int
     n_planted: int
-    n_false: int
+    n_refused: int
     n_good: int
+    n_unusable: int
 
 
 @dataclass
@@ -116,27 +118,28 @@ class Station:
     def prepare(self, *, now: float) -> None:
         """Write down what was made and measured, and send the pictures that teach."""
         self._catch_up(now=now)
-        self._teach(self._found()[SURFACE])
+        self._teach(self._surface())
 
     def subjects(self) -> dict[str, tuple[str, UUID]]:
         """Name what a model is trained of: its kind and its plan."""
-        return {f"{brackets.NAME}, {SURFACE}": (Kind.VISION, self._found()[SURFACE].pk)}
+        return {f"{brackets.NAME}, {SURFACE}": (Kind.VISION, self._surface().pk)}
 
     def judge(self, *, now: float) -> str:
         """Have the model look at the pieces of the last days; returns how that turned out."""
-        plan, pieces = self._found()[SURFACE], self._sampled(now=now)
+        plan, pieces = self._surface(), self._sampled(now=now)
         self._look(plan, pieces)
         self._review(plan, pieces)
         found = self._turned(plan, pieces)
         return (
             f"{found.n_found} of {found.n_planted} planted defects found in pictures, "
-            f"{found.n_false} of {found.n_good} good parts refused"
+            f"{found.n_refused} of {found.n_good} good parts refused, "
+            f"{found.n_unusable} pictures not judged"
         )
 
     def tick(self, *, now: float) -> None:
         """Go on: lots end and are measured, what passes the camera is judged."""
         self._catch_up(now=now)
-        self._look(self._found()[SURFACE], self._passing(now=now)[-MOST_A_TICK:])
+        self._look(self._surface(), self._passing(now=now)[-MOST_A_TICK:])
 
     # -- what there is before there is a model -----------------------------------------------
     def _found(self) -> dict[str, InspectionPlan]:
@@ -154,6 +157,10 @@ class Station:
             if fields.name not in plans:
                 plans[fields.name] = self._plan(bracket, fields)
         return plans
+
+    def _surface(self) -> InspectionPlan:
+        """Return the first version of the plan, whose pictures and models outlast its revisions."""
+        return production_selectors.first_version(self._found()[SURFACE].pk)
 
     def _plan(self, bracket: Product, fields: InspectionPlanFields) -> InspectionPlan:
         engineer = making.member(Role.ENGINEER)
@@ -206,7 +213,7 @@ class Station:
         plans = self._found()
         plan = plans[DIMENSIONS]
         lot_ids = making.write_down(self.lots, machine_ids=self.machine_ids, now=now)
-        known = making.inspected([plan.pk])
+        known = making.inspected(plan)
         due = [
             lot
             for lot in self.lots
@@ -310,17 +317,14 @@ class Station:
         """Hold what the model said, as the database has it, against what is in the pieces."""
         rows = ImageVerdict.objects.filter(image__plan=plan, is_shadow=False)
         said = dict(rows.order_by("made_at", "pk").values_list("image__name", "verdict"))
-        pairs = [
-            (bool(piece.flaws), said[f"{piece.name}.jpg"] == Verdict.FAIL)
-            for piece in pieces
-            if f"{piece.name}.jpg" in said
-        ]
+        seen = [(piece, said.get(f"{piece.name}.jpg")) for piece in pieces]
+        bad = [verdict for piece, verdict in seen if verdict and piece.flaws]
+        good = [verdict for piece, verdict in seen if verdict and not piece.flaws]
         return Found(
-            n_found=sum(is_bad and is_refused for is_bad, is_refused in pairs),
-            n_planted=sum(is_bad for is_bad, _ in pairs),
-            n_false=sum(not is_bad and is_refused for is_bad, is_refused in pairs),
-            n_good=sum(not is_bad for is_bad, _ in pairs),
-        )
+            n_found=bad.count(Verdict.FAIL), n_planted=len(bad),
+            n_refused=good.count(Verdict.FAIL), n_good=len(good),
+            n_unusable=sum(verdict == "" for _, verdict in seen),
+        )  # fmt: skip
 
 
 def plans_of(bracket: Product) -> dict[str, InspectionPlan]:

@@ -13,6 +13,7 @@ from config.demo.simulator import SimulatedMachine
 from mlops import selectors as mlops_selectors
 from mlops import services as mlops_services
 from mlops.models import Kind, Prediction
+from production import selectors as production_selectors
 from production import services
 from production.models import (
     DefectType,
@@ -66,13 +67,16 @@ class Weighing:
 
     def subjects(self) -> dict[str, tuple[str, UUID]]:
         """Name what a model is trained of: its kind and its plan."""
-        return {f"{filling.JAR}, {PLAN}": (Kind.QUALITY, self._found().pk)}
+        plan = production_selectors.first_version(self._found().pk)
+        return {f"{filling.JAR}, {PLAN}": (Kind.QUALITY, plan.pk)}
 
     def judge(self, *, now: float) -> str:
         """Have the model say what it expects of the lots in work; returns how lots turned out."""
         plan = self._found()
         mlops_services.predict_quality(at=moment(now))
-        rows = Inspection.objects.filter(plan=plan, state=Inspection.State.DONE)
+        rows = Inspection.objects.filter(
+            plan__product=plan.product_id, plan__name=PLAN, state=Inspection.State.DONE
+        )
         n_out = rows.filter(verdict=Verdict.FAIL).count()
         return f"{n_out} of {rows.count()} lots refused by weight, {_expected(plan)}"
 
@@ -95,7 +99,7 @@ class Weighing:
         """Go on: lots begin, end and are weighed, and people decide about what is out."""
         plan = self._found()
         lot_ids = making.write_down(self.lots, machine_ids=self.machine_ids, now=now)
-        known = making.inspected([plan.pk])
+        known = making.inspected(plan)
         due = [
             lot
             for lot in self.lots
@@ -127,9 +131,11 @@ class Weighing:
 
 def _expected(plan: InspectionPlan) -> str:
     """Say what is expected of the lots in work, by the newest word on each."""
-    weighed = Inspection.objects.filter(plan=plan, state=Inspection.State.DONE).values("lot")
+    weighed = Inspection.objects.filter(
+        plan__product=plan.product_id, plan__name=PLAN, state=Inspection.State.DONE
+    ).values("lot")
     open_lots = Lot.objects.filter(product=plan.product_id).exclude(pk__in=weighed)
-    said = mlops_selectors.newest_quality(open_lots.values_list("pk", flat=True), plan_id=plan.pk)
+    said = mlops_selectors.newest_quality(open_lots.values_list("pk", flat=True))
     known = [each for each in said.values() if each.state == Prediction.State.OK]
     n_warned = sum((each.chance or 0.0) >= (each.limit or 0.0) for each in known)
     return f"{n_warned} of {len(known)} lots in work expected to be"

@@ -1,5 +1,7 @@
 """Brackets under the camera: what teaches, what the gauge says, what is left to be found."""
 
+from dataclasses import replace
+
 import pytest
 from django.utils import timezone
 
@@ -9,6 +11,7 @@ from config.demo.machines import ACME
 from config.demo.simulator import simulate
 from mlops.models import ImageRegion, InspectionImage
 from mlops.selectors import disagreements
+from production import services as production_services
 from production.models import Inspection, InspectionPlan
 from tenants.context import factory_context
 from tenants.models import User
@@ -74,3 +77,44 @@ def test_the_camera_sees_the_pieces_that_the_plan_asks_for(station):
     }
     assert max(piece.seen for piece in seen) <= station.anchor
     assert sum(flaw.severity == 0.02 for piece in seen for flaw in piece.flaws) == 1
+
+
+def test_what_the_camera_saw_is_written_down_once_and_tied_to_its_piece(station, monkeypatch):
+    monkeypatch.setattr(visual, "MOST_WATCHED", 4)
+    now = station.anchor
+    station.prepare(now=now)
+
+    told = [station.judge(now=now) for _ in range(2)]
+
+    images = InspectionImage.objects.filter(inspection__isnull=False)
+    rows = [
+        image.inspection
+        for image in images.select_related("inspection__lot", "inspection__machine")
+    ]
+    assert {(row.lot.code, row.piece, row.machine.name) for row in rows} == {
+        (piece.lot.code, str(piece.number), piece.lot.last.machine)
+        for piece in station._sampled(now=now)
+    }
+    assert len(rows) == 4
+    # Nothing has been learned yet: nothing can have been found.
+    assert told == ["0 of 0 planted defects found in pictures, 0 of 0 good parts refused, "
+                    "4 pictures not judged"] * 2  # fmt: skip
+
+
+def test_after_a_plan_is_revised_its_pictures_and_inspections_stay_what_they_are(station):
+    now = timezone.now().timestamp()
+    station.prepare(now=now)
+    n_images, n_done = (
+        InspectionImage.objects.count(),
+        Inspection.objects.filter(state="done").count(),
+    )
+    for fields in visual.PLANS:
+        plan = InspectionPlan.objects.get(name=fields.name, state="released")
+        production_services.revise_inspection_plan(
+            plan_id=plan.pk, fields=replace(fields, sample_n=2), at=timezone.now(), by=None
+        )
+
+    station.prepare(now=now)
+
+    assert InspectionImage.objects.count() == n_images
+    assert Inspection.objects.filter(state="done").count() == n_done
