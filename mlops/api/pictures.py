@@ -220,7 +220,7 @@ class Judge(OfPlan):
         "is kept, and with `lot` an inspection of it is written down. Sent again, the first "
         "verdict is answered.",
         request={
-            "multipart/form-data": forms.JudgeSerializer,
+            "multipart/form-data": forms.JudgePictureSerializer,
             "image/png": OpenApiTypes.BINARY,
             "image/jpeg": OpenApiTypes.BINARY,
         },

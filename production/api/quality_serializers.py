@@ -362,7 +362,7 @@ class RevisedPlanSerializer(serializers.Serializer[Any]):
     acceptance_number = serializers.IntegerField(min_value=0, max_value=10**6, default=0)
     escape_cost_minor = _cost()
     false_reject_cost_minor = _cost()
-    characteristics = NewCharacteristicSerializer(many=True)
+    characteristics = NewCharacteristicSerializer(many=True, min_length=1, max_length=100)
 
     def plan_fields(self) -> InspectionPlanFields:
         said = {k: v for k, v in self.validated_data.items() if k != "product"}

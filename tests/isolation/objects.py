@@ -311,7 +311,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
-    "mlops.predict_quality": lambda _factory: {},
+    "mlops.predict_quality": lambda factory: {"plan_id": str(inspection_plan_id(factory))},
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
