@@ -22,6 +22,8 @@ from frontend.views import (
     technician,
     upkeep,
     vibration,
+    vision,
+    vision_pictures,
     webhooks,
 )
 
@@ -101,6 +103,82 @@ urlpatterns = [
         "quality/nonconformances/<uuid:nonconformance_id>/act/",
         quality.nonconformance_act,
         name="nonconformance-act",
+    ),
+    path("quality/vision/", vision.plan_list, name="quality-vision"),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/",
+        vision.plan,
+        name="quality-vision-plan",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/upload/",
+        vision.upload,
+        name="quality-vision-upload",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/learn/",
+        vision.learn,
+        name="quality-vision-learn",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/costs/",
+        vision.costs,
+        name="quality-vision-costs",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/regression/",
+        vision.regression,
+        name="quality-vision-regression",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/judge/",
+        vision.judge_anew,
+        name="quality-vision-judge",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/disagreements/",
+        vision.disagreements,
+        name="quality-vision-disagreements",
+    ),
+    path(
+        "quality/vision/<uuid:inspection_plan_id>/queue/",
+        vision_pictures.queue,
+        name="quality-vision-queue",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/",
+        vision_pictures.picture,
+        name="quality-vision-picture",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/label/",
+        vision_pictures.label,
+        name="quality-vision-label",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/keep/",
+        vision_pictures.keep,
+        name="quality-vision-keep",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/golden/",
+        vision_pictures.golden,
+        name="quality-vision-golden",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/content",
+        vision_pictures.content,
+        name="quality-vision-content",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/thumbnail",
+        vision_pictures.thumbnail,
+        name="quality-vision-thumbnail",
+    ),
+    path(
+        "quality/vision/pictures/<uuid:image_id>/heat",
+        vision_pictures.heat,
+        name="quality-vision-heat",
     ),
     path("lots/", lots.lot_list, name="lots"),
     path("lots/new/", lots.lot_new, name="lot-new"),

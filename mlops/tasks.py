@@ -23,12 +23,15 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train a model of one subject; jobs queued by an older release name a machine type."""
     try:
-        return services.train(
+        trained = services.train(
             subject_id=UUID(subject_id or machine_type_id), job_id=UUID(job.id), report=job.report,
             kind=kind, reason=reason,
         )  # fmt: skip
     except services.NotReady as error:
         raise JobRefused(str(error)) from error
+    if kind == Kind.VISION and trained["alias"] == ModelVersion.Alias.CHAMPION:
+        services.ask_to_judge_anew(plan_id=UUID(subject_id))
+    return trained
 
 
 @factory_task("mlops.record_run", queue="learn")
@@ -135,6 +138,16 @@ def _thin_one(_factory: Factory) -> None:
 def thin_bursts(**_kwargs: Any) -> None:
     """Have every factory keep only the figures of its older bursts."""
     for_each_factory(_thin_one)
+
+
+@factory_task("mlops.judge_images", queue="learn")
+def judge_images(*, job: JobHandle, image_ids: Sequence[str], **_kwargs: Any) -> dict[str, int]:
+    """Judge stored pictures by the version in service."""
+    n_judged = services.judge_images(
+        image_ids=[UUID(image_id) for image_id in image_ids], at=timezone.now(),
+        progress=job.report,
+    )  # fmt: skip
+    return {"n_judged": n_judged}
 
 
 @factory_task("mlops.store_pictures")

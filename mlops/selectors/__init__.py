@@ -14,6 +14,16 @@ from mlops.selectors.pictures import (
     vision_setup,
 )
 from mlops.selectors.quality import newest_quality, quality_of_lot, quality_predictions
+from mlops.selectors.standing import (
+    VisionStanding,
+    images_of_inspection,
+    images_of_lot,
+    newest_proof,
+    newest_verdicts,
+    verdicts_by,
+    vision_champions,
+    vision_standings,
+)
 from mlops.selectors.versions import (
     Alias,
     TrackRecord,
@@ -38,6 +48,7 @@ __all__ = [
     "Disagreement",
     "PairAgreement",
     "TrackRecord",
+    "VisionStanding",
     "bearing_places",
     "beside",
     "burst",
@@ -46,12 +57,16 @@ __all__ = [
     "disagreements",
     "events_of",
     "images_of",
+    "images_of_inspection",
+    "images_of_lot",
     "inspection_image",
     "latest_predictions",
     "model_versions",
     "newest_bursts",
+    "newest_proof",
     "newest_quality",
     "newest_verdict",
+    "newest_verdicts",
     "newest_version",
     "next_in_queue",
     "open_findings",
@@ -64,7 +79,10 @@ __all__ = [
     "served_before",
     "serving_order",
     "track_record",
+    "verdicts_by",
     "verdicts_of",
     "versions_of",
+    "vision_champions",
     "vision_setup",
+    "vision_standings",
 ]

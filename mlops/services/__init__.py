@@ -11,6 +11,7 @@ from mlops.services.judging import (
     promote,
     roll_back,
 )
+from mlops.services.judging_later import ask_to_judge, ask_to_judge_anew, judge_images
 from mlops.services.labelling import LabelRefused, RegionSaid, label_picture
 from mlops.services.looking import LotUnknown, Piece, inspect_picture, judge_image
 from mlops.services.mending import fix_false_alarm, fix_miss
@@ -64,6 +65,8 @@ __all__ = [
     "SetupRefused",
     "TooManyPending",
     "add_picture",
+    "ask_to_judge",
+    "ask_to_judge_anew",
     "begin_where_ready",
     "cancel_training",
     "compare_on_outcomes",
@@ -73,6 +76,7 @@ __all__ = [
     "inspect_picture",
     "judge",
     "judge_image",
+    "judge_images",
     "judge_newest",
     "keep_picture",
     "label_picture",

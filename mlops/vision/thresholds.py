@@ -7,6 +7,7 @@ them. So costs may be changed at any time, and the limit moves without a new tra
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -34,16 +35,24 @@ def limit_of(version: ModelVersion, setup: VisionSetup, plan: InspectionPlan) ->
     return curve.best.threshold
 
 
-def cost_curve(version: ModelVersion, setup: VisionSetup, plan: InspectionPlan) -> CostCurve | None:
+def cost_curve(
+    version: ModelVersion, setup: VisionSetup, plan: InspectionPlan,
+    own_costs: Mapping[str, int | None] | None = None,
+) -> CostCurve | None:  # fmt: skip
     """Return what each limit is expected to cost a day, in minor units of the currency.
 
     None where nobody has said what mistakes cost, or too few pictures are known.
+
+    Args:
+        own_costs: code of a defect -> what one costs that leaves, or None for the plan's; those
+            that the factory has said if not given.
     """
     if plan.escape_cost_minor is None or plan.false_reject_cost_minor is None:
         return None
     try:
         return costs.choose(
-            np.array(version.details.get("good_scores", [])), _classes(version, setup, plan),
+            np.array(version.details.get("good_scores", [])),
+            _classes(version, setup, plan, own_costs),
             false_reject_cost=plan.false_reject_cost_minor, parts_a_day=setup.parts_per_day,
             false_reject_rate=FALSE_REJECT_RATE,
         )  # fmt: skip
@@ -57,12 +66,13 @@ def cost_at(curve: CostCurve, limit: float) -> float:
 
 
 def _classes(
-    version: ModelVersion, setup: VisionSetup, plan: InspectionPlan
-) -> dict[str, DefectClass]:
+    version: ModelVersion, setup: VisionSetup, plan: InspectionPlan,
+    own_costs: Mapping[str, int | None] | None,
+) -> dict[str, DefectClass]:  # fmt: skip
     """Return the kinds of defects that have been shown; each is as frequent as it was shown."""
     rows = version.details.get("defect_scores", [])
     counted = Counter(str(code) for code, _ in rows)
-    own = dict(DefectType.objects.filter(code__in=counted).values_list("code", "escape_cost_minor"))
+    own = own_costs if own_costs is not None else _said_costs(counted)
     share = min(max(setup.defective_share, LEAST_SHARE), 1.0 - LEAST_SHARE)
     found = {}
     for code, n in counted.items():
@@ -73,3 +83,8 @@ def _classes(
             escape_cost=(plan.escape_cost_minor or 0) if price is None else price,
         )
     return found
+
+
+def _said_costs(codes: Iterable[str]) -> dict[str, int | None]:
+    rows = DefectType.objects.filter(code__in=list(codes))
+    return dict(rows.values_list("code", "escape_cost_minor"))

@@ -12,7 +12,14 @@ from django.utils import timezone
 from billing import services as billing_services
 from billing.models import Invoice
 from mlops import services as mlops_services
-from mlops.models import BearingPlace, InspectionImage, Kind, ModelVersion
+from mlops.models import (
+    BearingPlace,
+    ImageVerdict,
+    InspectionImage,
+    Kind,
+    ModelVersion,
+    PendingPicture,
+)
 from production import selectors, services
 from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
@@ -140,6 +147,10 @@ def image_id(factory: Factory) -> UUID:
             "width": 32, "height": 32, "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
         },
     )  # fmt: skip
+    pending = {"content": b"-", "thumbnail": b"-", "received_at": timezone.now()}
+    PendingPicture.objects.get_or_create(image=found, defaults=pending)
+    verdict = {"made_at": timezone.now(), "state": "no_model", "heat": b"-"}
+    ImageVerdict.objects.get_or_create(image=found, defaults=verdict)
     return found.pk
 
 
@@ -295,6 +306,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
     "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
+    "mlops.judge_images": lambda factory: {"image_ids": [str(image_id(factory))]},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},

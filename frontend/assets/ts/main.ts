@@ -9,6 +9,7 @@ import "../css/charts.css";
 import "../css/alarms.css";
 import "../css/maintenance.css";
 import "../css/quality.css";
+import "../css/vision.css";
 import "../css/pages.css";
 import "../css/public.css";
 import htmx from "htmx.org";
@@ -20,6 +21,7 @@ import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
 import { startHeat } from "./heat-loader.ts";
 import { startKeepForm } from "./keep-form.ts";
+import { startLabelling } from "./labelling.ts";
 import { startLimits } from "./limits.ts";
 import { startLive } from "./live.ts";
 import { startLiveValue } from "./live-value.ts";
@@ -33,6 +35,7 @@ import { startSpark } from "./spark.ts";
 import { startStream } from "./stream.ts";
 import { startSwitchTabs } from "./switch-tabs.ts";
 import { startTheme } from "./theme.ts";
+import { startUpload } from "./upload.ts";
 
 // The content security policy allows neither eval nor a <style> element of htmx's own.
 htmx.config.allowEval = false;
@@ -52,6 +55,7 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-guess-zone]", startGuessZone],
   ["[data-heat]", startHeat],
   ["[data-keep]", startKeepForm],
+  ["[data-labelling]", startLabelling],
   ["[data-limits]", startLimits],
   ["[data-live-value]", startLiveValue],
   ["[data-menu]", startMenu],
@@ -63,6 +67,7 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-stream]", startStream],
   ["[data-switch-tabs]", startSwitchTabs],
   ["[data-theme-choice]", startTheme],
+  ["[data-upload]", startUpload],
 ];
 
 // htmx calls this for the page and for everything it swaps in, so that new parts come to life too.
