@@ -1,6 +1,6 @@
 """Lots, runs and decisions of a demonstration, written down as an MES and its people would."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -15,11 +15,10 @@ from production.services import LotFields, Receipt, RunFields
 from tenants.context import current_factory
 from tenants.models import Membership, User
 
-GROUP_S = 12 * 3600.0
 TOGETHER = 40
-CONTAINED_AFTER = timedelta(hours=2)
-DECIDED_AFTER = timedelta(hours=9)
-CLOSED_AFTER = timedelta(hours=30)
+CONTAINED_AFTER = timedelta(hours=5)
+DECIDED_AFTER = timedelta(hours=28)
+CLOSED_AFTER = timedelta(hours=70)
 State, Disposition = Nonconformance.State, Nonconformance.Disposition
 REWORK_COST_MINOR = 24_000
 
@@ -71,12 +70,11 @@ def write_down(
         for code, operation, state in rows.values_list("lot__code", "operation", "state")
     }
     known = {code for code, _ in states}
-    for group in _by_time(lot for lot in begun if lot.code not in known):
-        items = [
-            LotFields(lot.product, lot.code, moment(lot.started), Decimal(lot.last.n_pieces))
-            for lot in group
-        ]
-        _taken(services.record_lots(items=items, at=moment(group[0].started)))
+    for group in groups([lot for lot in begun if lot.code not in known]):
+        with transaction.atomic():
+            for lot in group:
+                # One by one, because each is written down when it began.
+                _taken(services.record_lots(items=[_lot(lot)], at=moment(lot.started)))
     told = [
         _run(lot, step, machine_ids, now)
         for lot in begun
@@ -89,11 +87,8 @@ def write_down(
     return dict(Lot.objects.filter(product__item_no__in=item_nos).values_list("code", "pk"))
 
 
-def _by_time(lots: Iterable[MadeLot]) -> list[list[MadeLot]]:
-    groups: dict[int, list[MadeLot]] = {}
-    for lot in lots:
-        groups.setdefault(int(lot.started // GROUP_S), []).append(lot)
-    return [groups[key] for key in sorted(groups)]
+def _lot(lot: MadeLot) -> LotFields:
+    return LotFields(lot.product, lot.code, moment(lot.started), Decimal(lot.last.n_pieces))
 
 
 def _says_more(state: str | None, step: Step, now: float) -> bool:
