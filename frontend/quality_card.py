@@ -74,9 +74,22 @@ def _row(said: QualityPrediction) -> ExpectedRow:
         under=f"{said.message}{so_far}".strip(),
         defects=_defects(said.chances) if is_known else "",
         reasons=tuple(str(reason["sentence"]) for reason in said.reasons),
-        window=str(said.window.get("sentence", "")),
+        window=_window(said.window),
         version=f"{version}, {moment(said.made_at)}",
     )
+
+
+def _window(window: dict[str, Any]) -> str:
+    """Say within which ranges fewer lots were rejected, and on what that rests."""
+    bounds = [
+        f"{bound['column']} " + (
+            f"one of {', '.join(bound['levels'])}" if bound["levels"]
+            else f"from {bound['low']:.4g} to {bound['high']:.4g}"
+        )
+        for bound in window.get("bounds", ())
+    ]  # fmt: skip
+    sentence = str(window.get("sentence", ""))
+    return f"Window: {'; '.join(bounds)}. {sentence}" if bounds else sentence
 
 
 def _kind(said: QualityPrediction) -> str:
