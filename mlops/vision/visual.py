@@ -8,7 +8,7 @@ mistakes cost (`thresholds`), fits both.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from mlops.vision.classes import ClassModel
 from mlops.vision.defect_types import LabelledPicture, NotEnoughRegions, TypeModel
 from mlops.vision.golden import Golden
 from mlops.vision.inspector import Inspector
-from mlops.vision.lessons import UNNAMED, Lesson
+from mlops.vision.lessons import UNNAMED, Lesson, shrunk
 from mlops.vision.patches import Described, Frame, describe
 
 FORM: Final = 1
@@ -114,6 +114,8 @@ class VisualModel:
     def judge(self, pixels: Pixels, *, limit: float | None = None) -> Looked:
         """Judge a picture of (height, width, 3), by the model's own limit if none is given."""
         held = self.limit if limit is None else limit
+        # As large as those that taught: sizes, blur and the golden picture are known at that.
+        pixels, scale = shrunk(pixels)
         frame = self.by_good.frame if self.by_good is not None else Frame.around(*pixels.shape[:2])
         described = describe(pixels, frame)
         complaints = self.acquisition.complaints(pixels, described.embedding)
@@ -123,7 +125,8 @@ class VisualModel:
         else:
             assert self.by_golden is not None  # one of them is there
             score, found, heat = self._by_golden(self.by_golden, pixels, held)
-        return Looked(complaints, figures, score, found, heat)
+        own = tuple(_enlarged(one, 1.0 / scale) for one in found)
+        return Looked(complaints, figures, score, own, heat)
 
     def _by_good(
         self, model: AnomalyModel, pixels: Pixels, described: Described, limit: float
@@ -191,6 +194,12 @@ class VisualModel:
         return None if self.types is None else trees.OnnxModel(self.types.serialised)
 
 
+def _enlarged(found: Found, factor: float) -> Found:
+    left, top, right, bottom = (end * factor for end in found.box)
+    area = round(found.area * factor**2)
+    return replace(found, box=Box(left, top, right, bottom), area=area)
+
+
 def _label(box: Box, named: Sequence[Found]) -> tuple[str, float]:
     x, y = box.centre
     for one in named:
@@ -243,10 +252,10 @@ def by_good_pictures(lessons: Sequence[Lesson], *, report: Report) -> VisualMode
     )
 
 
-def _taken(good: Sequence[Lesson], frame: Frame | None = None) -> Acquisition:
+def _taken(good: Sequence[Lesson]) -> Acquisition:
     """Learn how good pictures are taken."""
     pixels = [one.pixels for one in good]
-    embeddings = [describe(one, frame or Frame.around(*one.shape[:2])).embedding for one in pixels]
+    embeddings = [describe(one, Frame.around(*one.shape[:2])).embedding for one in pixels]
     return acquisition.learn(pixels, np.stack(embeddings))
 
 
