@@ -24,7 +24,7 @@ PNG_HEAD: Final = "data:image/png;base64,"
 Label = InspectionImage.Label
 
 
-class NotRegions(ValueError):
+class NotRegions(Exception):
     """What was sent as marked places is none; the text is for people."""
 
 

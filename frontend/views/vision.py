@@ -250,9 +250,11 @@ def judge_anew(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse
 @page("mlops.view")
 def disagreements(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse:
     found, at = plan_of(inspection_plan_id), timezone.now()
+    rows = vision_pages.disputed_rows(found, at=at)
     context = {
         "head": vision_pages.head_of(found, vision_pages.standing_of(found, at=at)),
-        "rows": vision_pages.disputed_rows(found, at=at),
+        "rows": rows,
+        "n": len(rows),
         "pairs": vision_pages.agreement_rows(found),
     }
     return render(request, "frontend/vision/disagreements.html", context)

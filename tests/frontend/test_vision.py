@@ -27,19 +27,26 @@ KEEP = {"x-takt-keep": "1"}
 HOME = "/quality/vision/"
 
 
+def fields_after(operation):
+    looks = production_services.CharacteristicFields(name="Looks", kind="attribute")
+    return production_services.InspectionPlanFields(
+        name="Faces", operation=operation, characteristics=[looks]
+    )
+
+
 @pytest.fixture
 def plan(in_acme, shelf):
     """A plan in force of acme, with one kind of defect and nothing taught."""
     shots.defect()
     product = production_services.make_product(item_no="F-100", name="Flange")
-    fields = production_services.InspectionPlanFields(name="Faces", operation="20 milling")
+    fields = fields_after("20 milling")
     return production_services.make_inspection_plan(
         product_id=product.pk, fields=fields, at=timezone.now(), by=None
     )
 
 
 @pytest.fixture
-def page(plan):
+def home(plan):
     return f"{HOME}{plan.pk}/"
 
 
@@ -100,11 +107,11 @@ def test_without_a_plan_the_page_says_what_it_is_for(in_acme, portal):
     assert "/quality/plans/new/" not in text_of(portal("operator").get(HOME))
 
 
-def test_a_plan_without_pictures_is_offered_to_begin_with(plan, page, portal):
-    assert page in text_of(portal().get(HOME))
-    assert "No picture yet" in text_of(portal("viewer").get(page))
+def test_a_plan_without_pictures_is_offered_to_begin_with(plan, home, portal):
+    assert home in text_of(portal().get(HOME))
+    assert "No picture yet" in text_of(portal("viewer").get(home))
     for path in ("costs/", "queue/", "regression/", "disagreements/"):
-        text_of(portal("viewer").get(page + path))
+        text_of(portal("viewer").get(home + path))
 
 
 def test_the_list_says_what_serves_what_waits_and_what_was_found(plan, sent, serving, portal):
@@ -122,20 +129,20 @@ def test_the_list_says_what_serves_what_waits_and_what_was_found(plan, sent, ser
     assert "Pictures are darker" in page
 
 
-def test_the_page_of_a_plan_shows_how_far_it_is_taught(plan, page, sent, portal):
+def test_the_page_of_a_plan_shows_how_far_it_is_taught(plan, home, sent, portal):
     for seed in range(3):
         services.label_picture(image_id=sent(seed).pk, label="good", by=None, at=timezone.now())
     InspectionImage.objects.update(is_kept=False)
-    shown = text_of(portal("engineer").get(page))
+    shown = text_of(portal("engineer").get(home))
 
     assert "3 of 20 good pictures" in shown
     assert "needs 7 more good pictures" in shown
     assert ">Learn<" not in shown
 
 
-def test_the_page_of_a_served_plan_says_why_and_how_weak(page, sent, serving, portal):
+def test_the_page_of_a_served_plan_says_why_and_how_weak(home, sent, serving, portal):
     judged(sent(1), serving)
-    shown = text_of(portal("viewer").get(page))
+    shown = text_of(portal("viewer").get(home))
 
     assert "The first of its plan." in shown
     assert "It has seen 10 good parts only." in shown
@@ -145,13 +152,13 @@ def test_the_page_of_a_served_plan_says_why_and_how_weak(page, sent, serving, po
 
 
 @pytest.mark.parametrize("show", ["waiting", "rejected", "good", "kept", "nonsense"])
-def test_the_pictures_are_filtered(page, sent, serving, portal, show):
+def test_the_pictures_are_filtered(home, sent, serving, portal, show):
     judged(sent(1), serving)
     services.label_picture(image_id=sent(2).pk, label="good", by=None, at=timezone.now())
     n = {"waiting": 1, "rejected": 1, "good": 1, "nonsense": 2}
     kept = InspectionImage.objects.filter(is_kept=True).count()
-    shown = text_of(portal("viewer").get(f"{page}?show={show}"))
-    assert shown.count('class="shot"') == n.get(show, kept)
+    shown = text_of(portal("viewer").get(f"{home}?show={show}"))
+    assert shown.count('class="pic"') == n.get(show, kept)
 
 
 # -- sending
@@ -161,37 +168,37 @@ def files(**contents):
     return [SimpleUploadedFile(name, content) for name, content in contents.items()]
 
 
-def test_several_pictures_are_taken_and_a_refused_one_is_named(plan, page, portal):
+def test_several_pictures_are_taken_and_a_refused_one_is_named(plan, home, portal):
     answer = portal("operator").post(
-        f"{page}upload/",
+        f"{home}upload/",
         {"label": "good", "pictures": files(a=shots.shot(1), b=b"%PDF-1.7 no", c=shots.shot(2))},
         headers=KEEP,
     )
     told = answer.json()
-    assert (told["n_taken"], told["next"]) == (2, page)
+    assert (told["n_taken"], told["next"]) == (2, home)
     assert told["refused"][0]["name"] == "b"
     assert set(selectors.images_of(plan.pk).values_list("label", flat=True)) == {"good"}
 
 
-def test_without_the_script_the_page_says_what_was_refused(page, portal):
+def test_without_the_script_the_page_says_what_was_refused(home, portal):
     engineer = portal("engineer")
-    answer = engineer.post(f"{page}upload/", {"pictures": files(broken=b"GIF89a")})
-    assert answer.url == page
-    assert "broken: " in text_of(engineer.get(page))
+    answer = engineer.post(f"{home}upload/", {"pictures": files(broken=b"GIF89a")})
+    assert answer.url == home
+    assert "broken: " in text_of(engineer.get(home))
 
 
-def test_what_is_uploaded_is_judged_where_a_version_serves(page, serving, portal):
-    answer = portal("engineer").post(f"{page}upload/", {"pictures": files(a=shots.shot(1))})
-    assert answer.url == f"{page}?judging=1"
+def test_what_is_uploaded_is_judged_where_a_version_serves(home, serving, portal):
+    answer = portal("engineer").post(f"{home}upload/", {"pictures": files(a=shots.shot(1))})
+    assert answer.url == f"{home}?judging=1"
     image = InspectionImage.objects.get()
     assert Job.objects.get(task="mlops.judge_images").kwargs == {"image_ids": [str(image.pk)]}
     assert 'hx-trigger="load delay:2s"' in text_of(portal().get(answer.url))
 
 
-def test_who_only_looks_may_not_send_learn_or_save(page, sent, portal):
+def test_who_only_looks_may_not_send_learn_or_save(home, sent, portal):
     viewer, path = portal("viewer"), f"{HOME}pictures/{sent(1).pk}/"
     for tail in ("upload/", "learn/"):
-        assert viewer.post(page + tail).status_code == 403
+        assert viewer.post(home + tail).status_code == 403
     for tail in ("label/", "keep/", "golden/"):
         assert viewer.post(path + tail).status_code == 403
     assert portal("operator").post(f"{path}label/", {"action": "miss"}).status_code == 403
@@ -319,10 +326,10 @@ def test_a_picture_that_is_gone_says_so(sent, serving, portal):
 # -- the queue
 
 
-def test_the_queue_shows_the_most_doubtful_first_and_ends(plan, page, sent, portal):
+def test_the_queue_shows_the_most_doubtful_first_and_ends(plan, home, sent, portal):
     clear, doubtful = sent(1), sent(2)
     InspectionImage.objects.filter(pk=doubtful.pk).update(doubt=0.9)
-    operator, path = portal("operator"), f"{page}queue/"
+    operator, path = portal("operator"), f"{home}queue/"
 
     first = text_of(operator.get(path))
     assert f"{HOME}pictures/{doubtful.pk}/content" in first
@@ -350,14 +357,14 @@ def limit_on(shown):
     return float(re.search(r"data-limit>([\d.]+)<", shown)[1])
 
 
-def test_the_limit_moves_with_the_costs_before_they_are_saved(plan, page, serving, portal):
-    engineer, path = portal("engineer"), f"{page}costs/"
+def test_the_limit_moves_with_the_costs_before_they_are_saved(plan, home, serving, portal):
+    engineer, path = portal("engineer"), f"{home}costs/"
     assert limit_on(text_of(engineer.get(path))) == 1.5
     assert "say what both mistakes cost" in text_of(engineer.get(path))
 
-    dear = text_of(engineer.get(path, COSTS, headers={"HX-Request": "true"}))
+    dear = text_of(engineer.get(path, data=COSTS, headers={"HX-Request": "true"}))
     cheap = text_of(
-        engineer.get(path, COSTS | {"escape_cost": "1"}, headers={"HX-Request": "true"})
+        engineer.get(path, data=COSTS | {"escape_cost": "1"}, headers={"HX-Request": "true"})
     )
 
     assert limit_on(dear) < limit_on(cheap)
@@ -369,13 +376,13 @@ def test_the_limit_moves_with_the_costs_before_they_are_saved(plan, page, servin
     assert plan.escape_cost_minor is None
 
 
-def test_costs_are_saved_also_where_one_defect_has_its_own(plan, page, serving, portal):
-    assert portal("operator").post(f"{page}costs/", COSTS).status_code == 200
+def test_costs_are_saved_also_where_one_defect_has_its_own(plan, home, serving, portal):
+    assert portal("operator").post(f"{home}costs/", COSTS).status_code == 200
     plan.refresh_from_db()
     assert plan.escape_cost_minor is None
 
     engineer = portal("engineer")
-    answer = engineer.post(f"{page}costs/", COSTS | {"own-scratch": "90"})
+    answer = engineer.post(f"{home}costs/", COSTS | {"own-scratch": "90"})
 
     assert answer.status_code == 302
     plan.refresh_from_db()
@@ -384,34 +391,34 @@ def test_costs_are_saved_also_where_one_defect_has_its_own(plan, page, serving, 
     assert DefectType.objects.get(code="scratch").escape_cost_minor == 9_000
 
 
-def test_costs_of_a_revised_plan_count_at_once(plan, page, serving, portal):
+def test_costs_of_a_revised_plan_count_at_once(plan, home, serving, portal):
     at = timezone.now()
     production_services.record_inspection(
         plan_id=plan.pk, at=at, verdict="pass",
         lot_id=production_services.make_lot(product=plan.product, code="L-1", made_at=at, at=at).pk,
     )  # fmt: skip
-    fields = production_services.InspectionPlanFields(name="Faces", operation="30 turning")
+    fields = fields_after("30 turning")
     production_services.revise_inspection_plan(plan_id=plan.pk, fields=fields, at=at, by=None)
     engineer = portal("engineer")
-    engineer.post(f"{page}costs/", COSTS)
-    shown = text_of(engineer.get(f"{page}costs/"))
+    engineer.post(f"{home}costs/", COSTS)
+    shown = text_of(engineer.get(f"{home}costs/"))
     assert "It costs least" in shown
     assert 'value="400' in shown
 
 
-def test_a_limit_by_hand_says_what_it_costs_more(plan, page, serving, portal):
+def test_a_limit_by_hand_says_what_it_costs_more(plan, home, serving, portal):
     engineer, said = portal("engineer"), COSTS | {"by_hand": "yes", "limit": "3"}
-    assert engineer.post(f"{page}costs/", said | {"limit": ""}).status_code == 422
-    engineer.post(f"{page}costs/", said)
-    shown = text_of(engineer.get(f"{page}costs/"))
+    assert engineer.post(f"{home}costs/", said | {"limit": ""}).status_code == 422
+    engineer.post(f"{home}costs/", said)
+    shown = text_of(engineer.get(f"{home}costs/"))
     assert limit_on(shown) == 3.0
     assert re.search(r"costs about €[\d,.]+ a day more than the best", shown)
 
 
-def test_while_no_defect_was_shown_the_page_says_so_in_words(page, serving, portal):
+def test_while_no_defect_was_shown_the_page_says_so_in_words(home, serving, portal):
     serving.details["defect_scores"] = []
     serving.save(update_fields=["details"])
-    shown = text_of(portal("engineer").get(f"{page}costs/", COSTS))
+    shown = text_of(portal("engineer").get(f"{home}costs/", data=COSTS))
     assert "No defect has been shown yet" in shown
     assert '<svg class="chart"' not in shown
 
@@ -419,7 +426,7 @@ def test_while_no_defect_was_shown_the_page_says_so_in_words(page, serving, port
 # -- what stays right, who disagrees
 
 
-def test_the_regression_set_shows_what_versions_said_and_the_last_proof(plan, page, sent, serving,
+def test_the_regression_set_shows_what_versions_said_and_the_last_proof(plan, home, sent, serving,
                                                                         portal):  # fmt: skip
     image = sent(1)
     services.label_picture(image_id=image.pk, label="defect", by=None, at=timezone.now())
@@ -432,7 +439,7 @@ def test_the_regression_set_shows_what_versions_said_and_the_last_proof(plan, pa
         reason="It gets 1 picture right that version 1 got wrong.",
         evidence={"n_kept": 1, "n_right": 1, "broken": [], "mended": [str(image.pk)]},
     )  # fmt: skip
-    shown = text_of(portal("engineer").get(f"{page}regression/"))
+    shown = text_of(portal("engineer").get(f"{home}regression/"))
 
     assert "Wrong: good" in shown
     assert "Right: defective" in shown
@@ -441,15 +448,15 @@ def test_the_regression_set_shows_what_versions_said_and_the_last_proof(plan, pa
     assert "Mended by version 2" in shown
 
 
-def test_people_who_disagree_are_shown_with_their_kappa(plan, page, sent, portal):
+def test_people_who_disagree_are_shown_with_their_kappa(plan, home, sent, portal):
     people = [User.objects.get(email=f"{role}@acme.example") for role in ("operator", "engineer")]
     for seed, labels in enumerate((("good", "defect"), ("good", "good"), ("defect", "defect"))):
         image = sent(seed)
         for person, label in zip(people, labels, strict=True):
             services.label_picture(image_id=image.pk, label=label, by=person, at=timezone.now())
-    shown = text_of(portal("viewer").get(f"{page}disagreements/"))
+    shown = text_of(portal("viewer").get(f"{home}disagreements/"))
     assert "1 picture on which people disagree" in shown
-    assert shown.count('class="shot"') == 1
+    assert shown.count('class="pic"') == 1
     assert "67 %" in shown
 
 
@@ -457,7 +464,7 @@ def test_people_who_disagree_are_shown_with_their_kappa(plan, page, sent, portal
 
 
 @pytest.mark.parametrize("tail", ["", "regression/", "queue/", "disagreements/"])
-def test_a_page_asks_as_many_questions_of_many_pictures(plan, page, sent, serving, portal, tail):
+def test_a_page_asks_as_many_questions_of_many_pictures(plan, home, sent, serving, portal, tail):
     viewer = portal("viewer")
     people = [User.objects.get(email=f"{role}@acme.example") for role in ("operator", "engineer")]
 
@@ -477,7 +484,7 @@ def test_a_page_asks_as_many_questions_of_many_pictures(plan, page, sent, servin
         return len(asked)
 
     add(1)
-    before = n_queries(page + tail), n_queries(HOME)
+    before = n_queries(home + tail), n_queries(HOME)
     for seed in range(2, 6):
         add(seed)
-    assert (n_queries(page + tail), n_queries(HOME)) == before
+    assert (n_queries(home + tail), n_queries(HOME)) == before
