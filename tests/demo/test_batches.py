@@ -79,7 +79,7 @@ def test_some_jars_are_out_of_their_limits_and_what_moves_them_is_in_the_reading
     heat = [
         c["product_temp_c"] for c in batches.conditions([x.last for x in filled], globex_machines)
     ]
-    thick = [float(lot.steps[0].parameters["thickener_pct"]) for lot in filled]
+    thick = [float(lot.steps[0].parameters["thickener_pct"] or 0) for lot in filled]
 
     assert len(filled) > 150
     assert 0.05 < out.mean() < 0.18
@@ -98,7 +98,7 @@ def test_the_staged_lot_is_being_filled_at_the_first_start_and_goes_wrong(globex
 
     weight = filling.weights([staged], globex_machines)[0]
 
-    assert float(staged.steps[0].parameters["thickener_pct"]) > 2.9
+    assert float(staged.steps[0].parameters["thickener_pct"] or 0) > 2.9
     assert weight > filling.NOMINAL_G + 2
 
 

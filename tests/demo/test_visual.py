@@ -58,7 +58,7 @@ def test_the_gauge_measures_the_last_piece_of_each_lot_on_its_mill(station):
 
     rows = Inspection.objects.filter(plan__name=visual.DIMENSIONS, state="done")
     ended = [lot for lot in station.lots if lot.ended + visual.GAUGED_AFTER_S <= now]
-    assert {(row.lot.code, row.piece, row.machine.name) for row in rows} == {
+    assert set(rows.values_list("lot__code", "piece", "machine__name")) == {
         (lot.code, str(lot.last.n_pieces), lot.last.machine) for lot in ended
     }
     for row in rows.filter(verdict="pass").prefetch_related("measurements"):
@@ -87,11 +87,10 @@ def test_what_the_camera_saw_is_written_down_once_and_tied_to_its_piece(station,
     told = [station.judge(now=now) for _ in range(2)]
 
     images = InspectionImage.objects.filter(inspection__isnull=False)
-    rows = [
-        image.inspection
-        for image in images.select_related("inspection__lot", "inspection__machine")
-    ]
-    assert {(row.lot.code, row.piece, row.machine.name) for row in rows} == {
+    rows = images.values_list(
+        "inspection__lot__code", "inspection__piece", "inspection__machine__name"
+    )
+    assert set(rows) == {
         (piece.lot.code, str(piece.number), piece.lot.last.machine)
         for piece in station._sampled(now=now)
     }

@@ -38,12 +38,10 @@ def test_lots_are_weighed_once_as_they_end_and_are_tied_to_their_fillers(weighed
 
     works.tick(now=now)
 
-    done = Inspection.objects.filter(state="done").select_related("lot", "machine", "run")
-    assert 0 < before < len(done) == len(ended)
-    assert {row.lot.code: row.machine.name for row in done} == {
-        lot.code: lot.last.machine for lot in ended
-    }
-    assert all(row.run.operation == filling.FILLING for row in done)
+    done = Inspection.objects.filter(state="done")
+    told = list(done.values_list("lot__code", "machine__name", "run__operation"))
+    assert 0 < before < len(told) == len(ended)
+    assert set(told) == {(lot.code, lot.last.machine, filling.FILLING) for lot in ended}
     assert running
     assert set(Lot.objects.values_list("code", flat=True)) == {
         lot.code for lot in [*ended, *running]
@@ -57,6 +55,7 @@ def test_runs_carry_the_time_and_the_parameters_of_both_steps(weighed):
     runs = list(OperationRun.objects.filter(lot__code=lot.code).order_by("sequence"))
 
     assert [run.operation for run in runs] == [filling.COOKING, filling.FILLING]
+    assert runs[0].ended_at is not None
     assert runs[0].ended_at < runs[1].started_at
     assert runs[0].parameters["recipe"] in filling.RECIPES
     assert runs[1].parameters["dosing_g"] == lot.steps[1].parameters["dosing_g"]
@@ -68,6 +67,7 @@ def test_what_is_out_of_its_limits_is_rejected_and_people_get_on_with_it(weighed
 
     for row in done:
         (weight,) = (m.value for m in row.measurements.all())
+        assert weight is not None
         is_in = filling.LOWER_G <= weight <= filling.UPPER_G
         assert row.verdict == ("pass" if is_in else "fail")
     rejected = {row.pk for row in done if row.verdict == "fail"}
