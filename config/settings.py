@@ -319,6 +319,13 @@ SPECTACULAR_SETTINGS = {
         "MaintenancePlanKindEnum": "production.models.MaintenancePlan.Kind",
         "ModelKindEnum": "mlops.models.Kind",
         "PredictionStateEnum": "mlops.models.Prediction.State",
+        "VisionModeEnum": "mlops.models.VisionSetup.Mode",
+        "FailureModeEnum": "production.models.Failure.Mode",
+        "PictureSourceEnum": "mlops.models.InspectionImage.Source",
+        "SentPictureSourceEnum": [(s, s) for s in ("api", "folder")],
+        "SaidLabelEnum": "mlops.models.InspectionImage.Label",
+        "PictureLabelEnum": [(s, s) for s in ("good", "defect", "unusable")],
+        "PictureLabelFilterEnum": [(s, s) for s in ("good", "defect", "unusable", "none")],
         "DeviceStateEnum": "telemetry.selectors.fleet.DeviceState",
         "OperatingStateEnum": [
             (s, s) for s in ("run", "slow", "idle", "down", "setup", "planned", "nodata")

@@ -7,6 +7,6 @@ class FrontendConfig(AppConfig):
 
     def ready(self) -> None:
         # Once all models are loaded, because the cards read them.
-        from frontend import lot_page, vision_card
+        from frontend import lot_page, quality_card, vision_card
 
-        lot_page.CARDS.append(vision_card.card_of_lot)
+        lot_page.CARDS += [quality_card.card_of_lot, vision_card.card_of_lot]

@@ -91,9 +91,10 @@ def score_all(**_kwargs: Any) -> None:
 
 
 @factory_task("mlops.predict_quality", queue="learn")
-def predict_quality(**_kwargs: Any) -> dict[str, int]:
-    """Say of the lots in work how likely they are to be rejected."""
-    return {"n_new": services.predict_quality(at=timezone.now())}
+def predict_quality(*, plan_id: str | None = None, **_kwargs: Any) -> dict[str, int]:
+    """Say of the lots in work how likely one inspection plan, or any, is to reject them."""
+    chosen = None if plan_id is None else UUID(plan_id)
+    return {"n_new": services.predict_quality(at=timezone.now(), plan_id=chosen)}
 
 
 def _predict_quality_of(factory: Factory) -> None:

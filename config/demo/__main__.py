@@ -159,7 +159,7 @@ def _replay(run: Run, recording: RunToFailure) -> None:
 
 def _tell(run: Run) -> None:
     from config.demo import live
-    from config.demo.chain import Chain
+    from config.demo.chain import Chain, inspect
 
     diary = _diary(run)
     run.report.say(f"The portal answers at {diary.base_url}; its factories are being filled ...")
@@ -185,6 +185,7 @@ def _tell(run: Run) -> None:
                 gateway=gateway,
                 stop=threading.Event(),
                 record=chain.recorder(parts),
+                inspect=lambda now: inspect(parts, now=now),
                 report=run.report,
             )
         )

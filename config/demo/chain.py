@@ -1,8 +1,8 @@
-"""The chain, link by link: sign-up, device, telemetry, model, prediction, usage, invoice."""
+"""The chain, link by link, as `report.LINKS` names them."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +15,7 @@ from config.demo import founding, history, learning, money, upkeep, vibration
 from config.demo.diary import Diary, FactoryEntry
 from config.demo.founding import Founded
 from config.demo.gateway import Tally
+from config.demo.inspecting import Inspecting, inspecting_of
 from config.demo.live import LiveMachine
 from config.demo.machines import FACTORIES, FactorySpec
 from config.demo.report import LinkFailed, Report
@@ -38,6 +39,10 @@ class Part:
     spec: FactorySpec
     founded: Founded
     machines: list[SimulatedMachine]
+    inspecting: Inspecting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inspecting = inspecting_of(self.spec, self.machines, self.founded.machines)
 
     @property
     def start(self) -> datetime:
@@ -153,19 +158,27 @@ class Chain:
             untrained = [
                 name for name in part.trained if self.retrain or not learning.has_model(name)
             ]
-            return learning.request(untrained, by=part.founded.owner)
+            jobs = learning.request(untrained, by=part.founded.owner)
+        with self.report.link("inspection"), factory_context(part.founded.factory):
+            self.report.progress(f"writing down what {part.spec.name} has made and inspected")
+            part.inspecting.prepare(now=now.timestamp())
+            return jobs | learning.request_of_plans(
+                part.inspecting.subjects(), by=part.founded.owner, again=self.retrain
+            )
 
     def learn(self, trainings: list[tuple[Part, dict[str, Job]]]) -> None:
         """Wait for the models, then predict with them."""
-        figures, predicted = [], []
+        figures, predicted, judged = [], [], []
         for part, jobs in trainings:
             with factory_context(part.founded.factory):
                 with self.report.link("model"):
                     learning.wait(jobs, report=self.report, until_recorded=self.retrain)
                     figures += learning.in_service(part.trained)
                 predicted += self._predict(part)
+                judged.append(self._judge(part))
         self.report.hold("model", "; ".join(figures))
         self.report.hold("prediction", "; ".join(predicted))
+        self.report.hold("inspection", "; ".join(judged))
 
     def _predict(self, part: Part) -> list[str]:
         with self.report.link("prediction"):
@@ -181,6 +194,12 @@ class Chain:
                 f"{len(good)} of {len(ids)} at {part.spec.name}, first {name}: "
                 f"{nearest.rul_low:.0f} to {nearest.rul_high:.0f} {nearest.unit}"
             ]
+
+    def _judge(self, part: Part) -> str:
+        with self.report.link("inspection"):
+            self.report.progress(f"inspecting what {part.spec.name} makes")
+            figure = part.inspecting.judge(now=timezone.now().timestamp())
+            return f"{part.spec.name}: {figure}"
 
     # -- usage, invoice --------------------------------------------------------------------------
     def bill(self, parts: list[Part]) -> None:
@@ -236,6 +255,14 @@ class Chain:
                 learning.record_breakdown(machine_id, spec, breakdown)
 
         return record
+
+
+def inspect(parts: list[Part], *, now: float) -> None:
+    """Do what is due of the inspections of every factory."""
+    close_old_connections()  # the database may have been restarted since
+    for part in parts:
+        with factory_context(part.founded.factory):
+            part.inspecting.tick(now=now)
 
 
 def _n_stored(part: Part) -> int:

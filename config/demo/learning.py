@@ -77,6 +77,29 @@ def request(type_names: Iterable[str], *, by: User) -> dict[str, Job]:
     return jobs
 
 
+def request_of_plans(
+    subjects: Mapping[str, tuple[str, UUID]], *, by: User, again: bool
+) -> dict[str, Job]:
+    """Have the worker train one model an inspection plan; return the jobs by name.
+
+    Args:
+        subjects: name -> kind of model and plan.
+        again: also where there is a model.
+
+    Raises:
+        LinkFailed: a training was refused; its own words are given.
+    """
+    jobs = {}
+    for name, (kind, plan_id) in subjects.items():
+        if not again and mlops_selectors.champion(subject_id=plan_id, kind=kind) is not None:
+            continue
+        try:
+            jobs[name] = mlops_services.request_training(subject_id=plan_id, kind=kind, by=by)
+        except mlops_services.NotReady as refusal:
+            raise LinkFailed("inspection", f"{name}: {refusal}") from refusal
+    return jobs
+
+
 def wait(jobs: Mapping[str, Job], *, report: Report, until_recorded: bool = True) -> None:
     """Wait until every training has ended well, and say now and then how far they are.
 

@@ -20,7 +20,7 @@ from config.demo.simulator import Breakdown, SimulatedMachine
 EVERY_S = 5
 # After a longer pause the missing time is filled in minutes, as the history was.
 FILL_IN_MINUTES_AFTER_S = 600
-FAILURES_EVERY_S = 60
+LOOK_EVERY_S = 60
 TRY_AGAIN_AFTER_S = 60
 
 
@@ -58,10 +58,11 @@ def go_on(
     gateway: Poster,
     stop: threading.Event,
     record: Callable[[UUID, Breakdown], None],
+    inspect: Callable[[float], None],
     report: Report,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Post live readings and record breakdowns as they happen, until `stop` is set."""
+    """Post live readings, record breakdowns as they happen and inspect, until `stop` is set."""
     known = {live.machine_id: _failed(live, until=clock()) for live in machines}
     looked_at = clock()
     silent_until: dict[UUID, float] = {}
@@ -77,12 +78,16 @@ def go_on(
                     # Parts restart, and people revoke tokens: keep the readings, try again.
                     silent_until[live.machine_id] = now + TRY_AGAIN_AFTER_S
                     report.progress(f"{live.machine.name} keeps its readings for now: {error}")
-        if now - looked_at >= FAILURES_EVERY_S:
+        if now - looked_at >= LOOK_EVERY_S:
             looked_at = now
             try:
                 _record_new(machines, known, until=now, record=record)
             except DatabaseError as error:
                 report.progress(f"failures are recorded later: {error}")
+            try:
+                inspect(now)
+            except Exception as error:  # whatever part is away: the next look catches up
+                report.progress(f"inspections are recorded later: {error}")
         stop.wait(max(EVERY_S - (clock() - now), 0.2))
 
 

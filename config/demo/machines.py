@@ -69,6 +69,7 @@ class MachineSpec:
     cost_per_hour_minor: int = 9_000
     scenes: tuple[Scene, ...] = ()
     wear_at_anchor: float | None = None
+    product_at_anchor: str = ""
     # Minutes around the first start in which its readings reach nobody until it is over.
     offline_min: tuple[float, float] | None = None
     sticking_signal: str = ""
@@ -177,7 +178,12 @@ PASTEURISER = TypeSpec(
 )  # fmt: skip
 FILLER = TypeSpec(
     "filler", "Filler", "Filling valves", 3600,
+    # The weight as the valves dose it, by volume: what a jar really holds is found by inspection.
     (SignalSpec("fill_weight_g", "Fill weight", "g", 0, 352, 2.2, 0.8, 0.3, is_held=True),
+     SignalSpec("product_temp_c", "Product temperature", "°C", 23, 42, 0, 0.15, 0.9, 0, 12, 0.7,
+                is_held=True),
+     SignalSpec("nozzle_pressure_bar", "Nozzle pressure", "bar", 0.1, 1.7, -0.12, 0.01, 0.07,
+                decimals=3, is_held=True),
      _vibration(1.2, 3.2), _heat("drive_temp_c", "Drive temperature", 19, 16), _AIR,
      _power(1.1, 6.8)),
     wear=Wear(mean_life_h=100), failure_mode="low_output", failure_note="Valve set renewed.",
@@ -207,7 +213,8 @@ ACME = FactorySpec(
         MachineSpec("Mill 1", MILL, "milling", cost_per_hour_minor=11_500, wear_at_anchor=0.84,
                     scenes=_scene(Phase.WORK, -75, 45)),
         MachineSpec("Mill 2", MILL, "milling", 0.98, 11_500,
-                    scenes=_scene(Phase.WORK, -90, 30), wear_at_anchor=0.3),
+                    scenes=_scene(Phase.WORK, -90, 30), wear_at_anchor=0.3,
+                    product_at_anchor="Bracket B7"),
         MachineSpec("Mill 3", MILL, "milling", 0.96, 16_000, wear_at_anchor=0.45,
                     scenes=(Scene(Phase.WORK, -95, -14), Scene(Phase.FAULT, -14, 38))),
         MachineSpec("Mill 4", MILL, "milling", 0.97, 11_500, wear_at_anchor=0.6,
@@ -244,9 +251,9 @@ GLOBEX = FactorySpec(
         MachineSpec("Filler 1", FILLER, "filling", 0.96, 12_000, wear_at_anchor=0.8,
                     scenes=_scene(Phase.WORK, -70, 30)),
         MachineSpec("Filler 2", FILLER, "filling", 0.97, 12_000, wear_at_anchor=0.35,
-                    scenes=_scene(Phase.WORK, -50, 60, 0.78)),
+                    scenes=_scene(Phase.WORK, -50, 60, 0.78), product_at_anchor="Jar 350 g"),
         MachineSpec("Filler 3", FILLER, "filling", 0.97, 12_000, wear_at_anchor=0.5,
-                    scenes=_scene(Phase.WORK, -30, 60)),
+                    scenes=_scene(Phase.WORK, -30, 60), product_at_anchor="Jar 350 g"),
         MachineSpec("Packer 1", PACKER, "packing", 0.96, 5_500, wear_at_anchor=0.5,
                     scenes=_scene(Phase.WORK, -65, 45)),
     ),

@@ -123,6 +123,7 @@ def draw_plan(
     scenes: Sequence[Scene] = (),
     anchor: float,
     wear_at_anchor: float | None = None,
+    product_at_anchor: int | None = None,
 ) -> Plan:
     """Draw what a machine goes through from `start` to `end`.
 
@@ -130,11 +131,14 @@ def draw_plan(
         loads: load factor of each product it makes.
         breaks: (n, 2) planned breaks.
         wear_at_anchor: the share of its life used at `anchor`, where it should be chosen.
+        product_at_anchor: which product it makes at `anchor`, where it should be chosen.
     """
     events = _draw_events(seed, name, start=start, end=end, habits=habits)
     events.slow.extend(scene.slowness(anchor) for scene in scenes if scene.ratio < 1)
     edges, phase, ratio = _paint(events, breaks, scenes, start=start, end=end, anchor=anchor)
-    product = _products(seed, name, edges, phase, n_products=len(loads))
+    product = _products(
+        seed, name, edges, phase, n_products=len(loads), anchor=anchor, at_anchor=product_at_anchor
+    )
     load = np.asarray(loads)[product]
     lives: tuple[Life, ...] = ()
     if wear is not None:
@@ -236,9 +240,19 @@ def _paint(
 
 
 def _products(
-    seed: int, name: str, edges: FloatArray, phase: IntArray, *, n_products: int
+    seed: int,
+    name: str,
+    edges: FloatArray,
+    phase: IntArray,
+    *,
+    n_products: int,
+    anchor: float,
+    at_anchor: int | None,
 ) -> IntArray:
-    """Change the product with every set-up; which comes next is drawn from the set-up's time."""
+    """Change the product with every set-up; which comes next is drawn from the set-up's time.
+
+    Where one is chosen for the anchor, all are turned so that it is made then.
+    """
     is_setup = phase == Phase.SETUP
     begins = np.flatnonzero(is_setup & ~np.concatenate([[False], is_setup[:-1]]))
     draws = [
@@ -250,6 +264,9 @@ def _products(
     for k, i in enumerate(begins):
         current = (current + 1 + int(draws[k].integers(max(n_products - 1, 1)))) % n_products
         product[i:] = current
+    if at_anchor is not None:
+        then = int(np.searchsorted(edges, anchor, side="right")) - 1
+        product = (product + at_anchor - product[then]) % n_products
     return product
 
 
@@ -279,7 +296,7 @@ def _draw_lives(
         if at_end >= totals[-1]:
             lives.append(Life(number, begin, float("inf"), float("inf"), capacity))
             break
-        failed = _crossing(at_end, totals, edges)
+        failed = crossing(at_end, totals, edges)
         lives.append(Life(number, begin, failed, failed + repair_s, capacity))
         begin, number = failed + repair_s, number + 1
     return tuple(lives)
@@ -297,8 +314,8 @@ def _fitting(so_far: float, used: float, wear: Wear) -> float | None:
     return before if shortest < before < longest else None
 
 
-def _crossing(level: float, totals: FloatArray, edges: FloatArray) -> float:
-    """Find when a running total first reaches a level that lies within it."""
+def crossing(level: float, totals: FloatArray, edges: FloatArray) -> float:
+    """Find when a running total first reaches a level that lies above its beginning."""
     after = int(np.searchsorted(totals, level, side="left"))
     low, high = float(totals[after - 1]), float(totals[after])
     begin, end = float(edges[after - 1]), float(edges[after])

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 # The chain, in order; each link is also the folder in which it lives or the promise it keeps.
-LINKS = ("sign-up", "device", "telemetry", "model", "prediction", "usage", "invoice")
+LINKS = (
+    "sign-up", "device", "telemetry", "model", "prediction", "inspection", "usage", "invoice",
+)  # fmt: skip
 
 
 class LinkFailed(Exception):

@@ -96,7 +96,13 @@ class SimulatedMachine:
             scenes=self.spec.scenes,
             anchor=self.anchor,
             wear_at_anchor=self.spec.wear_at_anchor,
+            product_at_anchor=self._staged_product,
         )  # fmt: skip
+
+    @property
+    def _staged_product(self) -> int | None:
+        staged = self.spec.product_at_anchor
+        return self.spec.type.products.index(staged) if staged else None
 
     def breakdowns(self, *, until: float) -> list[Breakdown]:
         """List the failures that happened before `until`; one may not be repaired yet."""

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from frontend import quality_forms, quality_rows, vision_card
+from frontend import quality_card, quality_forms, quality_rows, vision_card
 from frontend.pages import answer, may, page
 from frontend.quality_forms import DecideForm, MeasuringField, SaidForm
 from frontend.views.maintenance import done
@@ -61,6 +61,7 @@ def home(request: PortalRequest) -> HttpResponse:
         "n_open": n_open,
         "steps": quality_rows.yield_rows(steps),
         "machines": quality_rows.yield_rows(selectors.yields_by_machine(since=since, until=at)),
+        "risky": quality_card.at_risk(at=at),
         "defects": quality_rows.pareto_rows(defects, currency=currency),
         "pairs": quality_rows.pair_rows(pairs),
         "n_disputed": len(selectors.disputed_inspections(since=since, until=at)),

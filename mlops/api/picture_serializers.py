@@ -17,6 +17,7 @@ REQUEST = "0b8f1d3e-7f5d-4a60-9a52-1f1d6f7f0c77"
 MAX_SIDE = 1_000_000
 MAX_MASK_TEXT = region_masks.MAX_BYTES * 4 // 3 + 4
 LABELS = [value for value in InspectionImage.Label.values if value]
+LABEL_FILTERS = [*LABELS, "none"]
 SOURCES = [InspectionImage.Source.API.value, InspectionImage.Source.FOLDER.value]
 # A field called `label` or `source` hides an attribute of DRF's of that name; hence the ignores.
 
@@ -169,7 +170,7 @@ class JudgeFieldsSerializer(serializers.Serializer[Any]):
     request_id = serializers.UUIDField(required=False)
 
 
-class JudgeSerializer(PictureFileSerializer, JudgeFieldsSerializer):
+class JudgePictureSerializer(PictureFileSerializer, JudgeFieldsSerializer):
     """A picture of a part. With `lot` (and `piece`, `machine`) an inspection is written down."""
 
 
@@ -183,7 +184,7 @@ class NewPictureSerializer(PictureFileSerializer, PictureFieldsSerializer):
 class PictureFilterSerializer(serializers.Serializer[Any]):
     """Which pictures are asked for."""
 
-    label = serializers.ChoiceField([*LABELS, "none"], required=False)  # type: ignore[assignment]
+    label = serializers.ChoiceField(LABEL_FILTERS, required=False)  # type: ignore[assignment]
     since = serializers.DateTimeField(required=False)
     kept = serializers.ChoiceField(["true", "false"], required=False)
 

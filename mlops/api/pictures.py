@@ -171,6 +171,8 @@ class PlanPictures(OfPlan, generics.GenericAPIView[InspectionImage]):
             )  # fmt: skip
         except PictureRefused as error:
             raise Conflict(error.message, code=error.code) from error
+        except production_services.Refused as error:
+            raise Conflict(str(error), code=error.code) from error
         except services.TooManyPending as error:
             return too_many_pending(error)
         return Response(forms.PictureSerializer(image).data, status=201 if is_new else 200)
@@ -218,7 +220,7 @@ class Judge(OfPlan):
         "is kept, and with `lot` an inspection of it is written down. Sent again, the first "
         "verdict is answered.",
         request={
-            "multipart/form-data": forms.JudgeSerializer,
+            "multipart/form-data": forms.JudgePictureSerializer,
             "image/png": OpenApiTypes.BINARY,
             "image/jpeg": OpenApiTypes.BINARY,
         },
@@ -438,7 +440,7 @@ class PictureKeep(OfPicture):
         request=forms.KeepSerializer,
         responses=forms.PictureSerializer,
     )
-    def put(self, request: Request, image_id: UUID) -> Response:
+    def post(self, request: Request, image_id: UUID) -> Response:
         form = forms.KeepSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         try:

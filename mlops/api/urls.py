@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mlops.api import pictures, vibration, views
+from mlops.api import pictures, quality, vibration, views
 
 app_name = "mlops-api"
 urlpatterns = [
@@ -19,6 +19,12 @@ urlpatterns = [
         "machines/<uuid:machine_id>/vibration/<uuid:burst_id>",
         vibration.BurstDetail.as_view(),
         name="machine-vibration-burst",
+    ),
+    path("quality-predictions", quality.QualityPredictions.as_view(), name="quality-predictions"),
+    path(
+        "lots/<uuid:lot_id>/quality-predictions",
+        quality.LotQuality.as_view(),
+        name="lot-quality-predictions",
     ),
     path("models", views.Models.as_view(), name="models"),
     path("models/findings", views.Findings.as_view(), name="findings"),

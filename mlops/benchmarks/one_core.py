@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Answer = TypeVar("Answer")
 
@@ -24,11 +25,12 @@ class Took:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Keep OpenCV at one thread, as a judging process does; the network has one anyway."""
+    """Keep every library at one thread, as a judging process does; the network has one anyway."""
     n_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         cv2.setNumThreads(n_threads)
 

@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mlops.benchmarks import Figures, Say, picture_folders
+from mlops.benchmarks.one_core import one_core
 from mlops.benchmarks.picture_folders import GOOD, Category
-from mlops.benchmarks.vision_one_class import Judged, figures_of, judge, one_core, teach
+from mlops.benchmarks.vision_one_class import Judged, figures_of, judge, teach
 from mlops.vision.anomaly import MOST_GOOD
 
 FORM: Final = "train/good or good with pictures, test/<defect> or defect* beside"

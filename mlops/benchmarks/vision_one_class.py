@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mlops import artifacts
 from mlops.artifacts import Identity
@@ -51,18 +48,6 @@ class Judged:
     @property
     def scores(self) -> FloatArray:
         return np.array([verdict.score for verdict in self.verdicts])
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keep every library at one thread, as a judging process does."""
-    n_threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        cv2.setNumThreads(n_threads)
 
 
 def teach(good: Sequence[Pixels]) -> Taught:

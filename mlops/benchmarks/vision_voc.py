@@ -7,28 +7,26 @@ texture of one class the texture of another is foreign everywhere.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree  # nosec B405
 
 import numpy as np
 
-from mlops.benchmarks import BadFolder, Figures, Say, TooFewPictures, picture_folders
-from mlops.benchmarks.vision_one_class import figures_of, judge, one_core, teach
+from mlops.benchmarks import Figures, Say, TooFewPictures, picture_folders, voc
+from mlops.benchmarks.one_core import one_core
+from mlops.benchmarks.vision_one_class import figures_of, judge, teach
 from mlops.vision.anomaly import LEAST_GOOD, MOST_GOOD
 
 FORM: Final = "images/ with annotations/*.xml (Pascal VOC)"
 MEAN: Final = "one_class_mean"
-ENDS: Final = ("xmin", "ymin", "xmax", "ymax")
 LEAST_PICTURES: Final = LEAST_GOOD + 5  # of a class: to learn from, and to judge
 MOST_OTHERS: Final = 60  # of each other class: an even choice by name
 
 
 def reads(folder: Path) -> bool:
     """Say whether a folder holds pictures and annotations."""
-    return (folder / "images").is_dir() and any((folder / "annotations").glob("*.xml"))
+    return voc.is_voc(folder)
 
 
 def run(folder: Path, *, say: Say) -> Figures:
@@ -65,34 +63,14 @@ def by_class(folder: Path, say: Say) -> dict[str, list[Path]]:
     """
     classes: dict[str, list[Path]] = {}
     n_unknown = 0
-    for path in picture_folders.picture_files(folder / "images"):
-        named = _named(folder / "annotations" / f"{path.stem}.xml")
-        if not named:
+    for one in voc.read(folder):
+        if one.label is None:
             n_unknown += 1
-            continue
-        most = min(named, key=lambda name: (-named[name], name))
-        classes.setdefault(most, []).append(path)
+        else:
+            classes.setdefault(one.label, []).append(one.path)
     if n_unknown:
         say(f"{n_unknown} pictures without an annotated object are left out")
     return dict(sorted(classes.items()))
-
-
-def _named(path: Path) -> Counter[str]:
-    """Return the area of each class's boxes in pixels."""
-    areas: Counter[str] = Counter()
-    if not path.is_file():
-        return areas
-    try:
-        # The folder is the operator's own, and expat limits how far entities unfold.
-        root = ElementTree.parse(path).getroot()  # noqa: S314  # nosec B314
-        for one in root.iter("object"):
-            ends = [int(float(one.findtext(f"bndbox/{end}", ""))) for end in ENDS]
-            areas[one.findtext("name", "")] += (ends[2] - ends[0]) * (ends[3] - ends[1])
-    except ElementTree.ParseError as error:
-        raise BadFolder(f"{path}: this is no XML ({error}).") from error
-    except ValueError as error:
-        raise BadFolder(f"{path}: a box lacks one of {', '.join(ENDS)}, as a number.") from error
-    return areas
 
 
 def _measured(name: str, classes: Mapping[str, Sequence[Path]], say: Say) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -42,24 +43,28 @@ def vision_standings(
     if plan_ids is not None:
         rows = rows.filter(plan_id__in=list(plan_ids))
     waits = Q(label=Label.NONE) & _IS_THERE
-    counted = rows.values("plan_id").annotate(
-        n=Count("pk"),
-        n_today=Count("pk", filter=Q(taken_at__gte=day_began_at)),
-        n_good=Count("pk", filter=Q(label=Label.GOOD, is_kept=False) & _IS_THERE),
-        n_defects=Count("pk", filter=Q(label=Label.DEFECT) & _IS_THERE),
-        n_waiting=Count("pk", filter=waits),
-        n_doubtful=Count("pk", filter=waits & Q(doubt__gt=0.0)),
-        n_kept=Count("pk", filter=Q(is_kept=True)),
+    counted = (
+        rows.values("plan_id")
+        .order_by()
+        .annotate(
+            n=Count("pk"),
+            n_today=Count("pk", filter=Q(taken_at__gte=day_began_at)),
+            n_good=Count("pk", filter=Q(label=Label.GOOD, is_kept=False) & _IS_THERE),
+            n_defects=Count("pk", filter=Q(label=Label.DEFECT) & _IS_THERE),
+            n_waiting=Count("pk", filter=waits),
+            n_doubtful=Count("pk", filter=waits & Q(doubt__gt=0.0)),
+            n_kept=Count("pk", filter=Q(is_kept=True)),
+        )
     )
     rejected = _rejected_since(rows, day_began_at)
+    figures: dict[UUID, dict[str, int]] = {}
+    for row in counted:
+        told: dict[str, Any] = dict(row)
+        figures[told.pop("plan_id")] = told
     return {
-        row["plan_id"]: VisionStanding(
-            n=row["n"], n_today=row["n_today"], n_rejected=rejected.get(row["plan_id"], 0),
-            n_good=row["n_good"], n_defects=row["n_defects"], n_waiting=row["n_waiting"],
-            n_doubtful=row["n_doubtful"], n_kept=row["n_kept"],
-        )
-        for row in counted.order_by()
-    }  # fmt: skip
+        plan_id: VisionStanding(n_rejected=rejected.get(plan_id, 0), **told)
+        for plan_id, told in figures.items()
+    }
 
 
 def _rejected_since(images: QuerySet[InspectionImage], since: datetime) -> dict[UUID, int]:

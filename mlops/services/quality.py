@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -21,14 +22,19 @@ State = Prediction.State
 LATELY: Final = timedelta(days=2)
 
 
-def predict_quality(*, at: datetime) -> int:
+def predict_quality(*, at: datetime, plan_id: UUID | None = None) -> int:
     """Say of each lot in work what is known now; return how many of it were new.
+
+    Of one inspection plan, or of all.
 
     A lot of which nothing new is known (no further stage over, the same version in service) keeps
     what was said. Versions on trial and standing by are asked too.
+
+    Raises:
+        InspectionPlan.DoesNotExist: not in this factory.
     """
-    n_new = 0
-    for plan in kinds.of(Kind.QUALITY).subjects():
+    n_new, kind = 0, kinds.of(Kind.QUALITY)
+    for plan in kind.subjects() if plan_id is None else [kind.subject(plan_id)]:
         candidates = selectors.serving_order(subject_id=plan.pk, kind=Kind.QUALITY)
         if not candidates:
             continue

@@ -98,8 +98,7 @@ def lessons_of(images: Sequence[InspectionImage]) -> Iterator[Lesson]:
 
 def lesson_of(image: InspectionImage, pixels: Pixels) -> Lesson:
     """Join a picture's pixels with what was said of it."""
-    scale = min(1.0, MOST_SIDE / max(pixels.shape[:2]))
-    small = _shrunk(pixels, scale)
+    small, scale = shrunk(pixels)
     regions = newest_regions(image)
     codes = Counter(region.defect_type.code for region in regions)
     is_defective = image.label == Label.DEFECT
@@ -135,11 +134,13 @@ def digest_of(lessons: Sequence[Lesson]) -> str:
     return found.hexdigest()
 
 
-def _shrunk(pixels: Pixels, scale: float) -> Pixels:
+def shrunk(pixels: Pixels) -> tuple[Pixels, float]:
+    """Return a picture of at most `MOST_SIDE` a side, and its pixels for one of the picture's."""
+    scale = MOST_SIDE / max(pixels.shape[:2])
     if scale >= 1.0:
-        return pixels
+        return pixels, 1.0
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def _box(region: ImageRegion, scale: float) -> Box:

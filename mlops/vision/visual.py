@@ -8,7 +8,7 @@ mistakes cost (`thresholds`), fits both.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,20 +22,23 @@ from mlops.regimes import IntArray
 from mlops.vision import (
     acquisition,
     anomaly,
+    classes,
     defect_types,
     golden,
     golden_packing,
     inspector,
+    naming,
     packing,
 )
 from mlops.vision.acquisition import Acquisition, Complaint
 from mlops.vision.anomaly import LEAST_GOOD, AnomalyModel, Defect
 from mlops.vision.backbone import Pixels, Single
 from mlops.vision.boxes import Box, Found
+from mlops.vision.classes import ClassModel
 from mlops.vision.defect_types import LabelledPicture, NotEnoughRegions, TypeModel
 from mlops.vision.golden import Golden
 from mlops.vision.inspector import Inspector
-from mlops.vision.lessons import UNNAMED, Lesson
+from mlops.vision.lessons import UNNAMED, Lesson, shrunk
 from mlops.vision.patches import Described, Frame, describe
 
 FORM: Final = 1
@@ -44,6 +47,8 @@ N_NEIGHBOURS: Final = 5
 # Of this many good pictures a golden one is made: more change it no further.
 LEAST_TEMPLATES: Final = 3
 MOST_TEMPLATES: Final = 8
+# Regions that are named by their looks, the hottest: each costs a look of the network.
+MOST_NAMED: Final = 3
 HEAT_SIDE: Final = 320  # pixels of the longer side of a heat map that is kept
 FIGURES: Final = ("brightness", "sharpness", "strangeness")
 HOTTEST: Final = 2.0  # times the limit is drawn as hot as it gets
@@ -94,6 +99,7 @@ class VisualModel:
         acquisition: how good pictures are taken.
         kinds: (n_shown,) the defect of each picture behind `by_good.known`.
         types: names what differs from the golden picture, where enough is named.
+        namer: names regions by their looks, where enough of two kinds are named.
     """
 
     limit: float
@@ -102,11 +108,14 @@ class VisualModel:
     by_good: AnomalyModel | None = None
     by_golden: Golden | None = None
     kinds: tuple[str, ...] = ()
-    types: TypeModel | None = field(default=None)
+    types: TypeModel | None = None
+    namer: ClassModel | None = None
 
     def judge(self, pixels: Pixels, *, limit: float | None = None) -> Looked:
         """Judge a picture of (height, width, 3), by the model's own limit if none is given."""
         held = self.limit if limit is None else limit
+        # As large as those that taught: sizes, blur and the golden picture are known at that.
+        pixels, scale = shrunk(pixels)
         frame = self.by_good.frame if self.by_good is not None else Frame.around(*pixels.shape[:2])
         described = describe(pixels, frame)
         complaints = self.acquisition.complaints(pixels, described.embedding)
@@ -116,21 +125,23 @@ class VisualModel:
         else:
             assert self.by_golden is not None  # one of them is there
             score, found, heat = self._by_golden(self.by_golden, pixels, held)
-        return Looked(complaints, figures, score, found, heat)
+        own = tuple(_enlarged(one, 1.0 / scale) for one in found)
+        return Looked(complaints, figures, score, own, heat)
 
     def _by_good(
         self, model: AnomalyModel, pixels: Pixels, described: Described, limit: float
     ) -> tuple[float, tuple[Found, ...], Pixels]:
         height, width = pixels.shape[:2]
         verdict = model.judge_described(described, height=height, width=width, threshold=limit)
-        found = tuple(
-            Found(
-                Box(one.left, one.top, one.left + one.width, one.top + one.height),
-                *self._named(model, described.patches, one.mask), one.area,
-            )
-            for one in verdict.regions
-        )  # fmt: skip
-        return verdict.score, found, drawn_heat(verdict.heat, limit=limit)
+        found = []
+        for number, one in enumerate(verdict.regions):
+            box = Box(one.left, one.top, one.left + one.width, one.top + one.height)
+            if self.namer is not None and number < MOST_NAMED:
+                said = naming.named(self.namer, pixels, box)
+            else:
+                said = self._named(model, described.patches, one.mask)
+            found.append(Found(box, *said, one.area))
+        return verdict.score, tuple(found), drawn_heat(verdict.heat, limit=limit)
 
     def _named(self, model: AnomalyModel, patches: Single, mask: Any) -> tuple[str, float]:
         """Name a region by the shown defects that its patches are most like."""
@@ -162,7 +173,8 @@ class VisualModel:
             comparison, named = golden.compare(model, pixels), ()
         regions = comparison.beyond(limit * model.limit)
         found = tuple(
-            Found(region.place, *_label(region.place, named), region.area) for region in regions
+            Found(region.place, *self._told(pixels, region.place, named), region.area)
+            for region in regions
         )
         heat = np.zeros(pixels.shape[:2], np.float32)
         for region in comparison.regions:
@@ -171,9 +183,21 @@ class VisualModel:
             np.maximum(place, region.strength / model.limit, out=place)
         return comparison.score / model.limit, found, drawn_heat(heat, limit=limit)
 
+    def _told(self, pixels: Pixels, box: Box, named: Sequence[Found]) -> tuple[str, float]:
+        label, probability = _label(box, named)
+        if label or self.namer is None:
+            return label, probability
+        return naming.named(self.namer, pixels, box)
+
     @cached_property
     def _trees(self) -> trees.OnnxModel | None:
         return None if self.types is None else trees.OnnxModel(self.types.serialised)
+
+
+def _enlarged(found: Found, factor: float) -> Found:
+    left, top, right, bottom = (end * factor for end in found.box)
+    area = round(found.area * factor**2)
+    return replace(found, box=Box(left, top, right, bottom), area=area)
 
 
 def _label(box: Box, named: Sequence[Found]) -> tuple[str, float]:
@@ -219,14 +243,19 @@ def by_good_pictures(lessons: Sequence[Lesson], *, report: Report) -> VisualMode
     scores = Scores(training.good_scores, training.defect_scores, slices)
     learned = training.inspector
     return VisualModel(
-        learned.model.threshold, scores, learned.acquisition, by_good=learned.model, kinds=slices
+        learned.model.threshold,
+        scores,
+        learned.acquisition,
+        by_good=learned.model,
+        kinds=slices,
+        namer=naming.learned(shown),
     )
 
 
-def _taken(good: Sequence[Lesson], frame: Frame | None = None) -> Acquisition:
+def _taken(good: Sequence[Lesson]) -> Acquisition:
     """Learn how good pictures are taken."""
     pixels = [one.pixels for one in good]
-    embeddings = [describe(one, frame or Frame.around(*one.shape[:2])).embedding for one in pixels]
+    embeddings = [describe(one, Frame.around(*one.shape[:2])).embedding for one in pixels]
     return acquisition.learn(pixels, np.stack(embeddings))
 
 
@@ -278,7 +307,7 @@ def by_golden_picture(first: Lesson, lessons: Sequence[Lesson], *, report: Repor
     slices = tuple(one.slice for one in shown)
     return VisualModel(
         1.0, Scores(np.array(good_scores), np.array(defects), slices), _taken(templates),
-        by_golden=model, types=_types(model, [*good, *shown]),
+        by_golden=model, types=_types(model, [*good, *shown]), namer=naming.learned(shown),
     )  # fmt: skip
 
 
@@ -296,7 +325,7 @@ def _types(model: Golden, lessons: Sequence[Lesson]) -> TypeModel | None:
 
 # -- at rest -----------------------------------------------------------------------------------
 
-_PARTS: Final = ("by_good", "by_golden", "types")
+_PARTS: Final = ("by_good", "by_golden", "types", "namer")
 
 
 def pack(model: VisualModel) -> Bundle:
@@ -316,6 +345,8 @@ def pack(model: VisualModel) -> Bundle:
         }  # fmt: skip
     if model.types is not None:
         parts["types"] = defect_types.pack(model.types)
+    if model.namer is not None:
+        parts["namer"] = classes.pack(model.namer)
     for name, bundle in parts.items():
         arrays |= {f"{name}/{key}": array for key, array in bundle.arrays.items()}
         if bundle.onnx:
@@ -352,6 +383,7 @@ def unpack(bundle: Bundle) -> VisualModel:
             by_golden=golden_packing.unpack(parts["by_golden"]) if "by_golden" in parts else None,
             kinds=tuple(str(one) for one in head["kinds"]),
             types=defect_types.unpack(parts["types"]) if "types" in parts else None,
+            namer=classes.unpack(parts["namer"]) if "namer" in parts else None,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactRefused("The stored model lacks a part that judging needs.") from error

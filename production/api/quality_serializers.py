@@ -354,7 +354,7 @@ PLAN_EXAMPLE = {
 class RevisedPlanSerializer(serializers.Serializer[Any]):
     """What a plan says from now on."""
 
-    name = serializers.CharField(max_length=80)
+    name = serializers.CharField(max_length=80, trim_whitespace=False)
     operation = _words(60, help_text="After which operation; empty: of the finished lot.")
     instructions = _words(2000)
     sampling = serializers.ChoiceField(InspectionPlan.Sampling.choices, default="every_part")
@@ -362,7 +362,9 @@ class RevisedPlanSerializer(serializers.Serializer[Any]):
     acceptance_number = serializers.IntegerField(min_value=0, max_value=10**6, default=0)
     escape_cost_minor = _cost()
     false_reject_cost_minor = _cost()
-    characteristics = NewCharacteristicSerializer(many=True)
+    characteristics = serializers.ListField(
+        child=NewCharacteristicSerializer(), min_length=1, max_length=100
+    )
 
     def plan_fields(self) -> InspectionPlanFields:
         said = {k: v for k, v in self.validated_data.items() if k != "product"}
@@ -376,7 +378,7 @@ class RevisedPlanSerializer(serializers.Serializer[Any]):
 class NewInspectionPlanSerializer(RevisedPlanSerializer):
     """A plan for a product, by its item number."""
 
-    product = serializers.CharField(max_length=40)
+    product = serializers.CharField(max_length=40, trim_whitespace=False)
 
 
 # -- inspections

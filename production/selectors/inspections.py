@@ -1,5 +1,6 @@
 """What can be asked about inspections, the plans behind them and what became of bad material."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -85,6 +86,14 @@ def inspection(inspection_id: UUID) -> Inspection:
 def inspections_of_lot(lot: Lot) -> QuerySet[Inspection]:
     """Return what was or is to be looked at of a lot and of the parts below it, newest first."""
     return inspections_in_full().filter(Q(lot=lot) | Q(lot__parent=lot))
+
+
+def lots_judged(lot_ids: Sequence[UUID], *, plan_id: UUID | None = None) -> set[UUID]:
+    """Return those of some lots that an inspection has judged."""
+    rows = Inspection.objects.filter(lot_id__in=lot_ids, state=State.DONE)
+    if plan_id is not None:
+        rows = rows.filter(plan_id=plan_id)
+    return {pk for pk in rows.values_list("lot_id", flat=True) if pk is not None}
 
 
 def due_inspections() -> QuerySet[Inspection]:

@@ -86,7 +86,10 @@ def refusing(status: int, code: str = "", **headers: str) -> Script:
 def scripted() -> Iterator[Scripted]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            n_bytes = int(self.headers["Content-Length"])
+            body = self.rfile.read(n_bytes)
+            if len(body) < n_bytes:  # the client was killed while it sent
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, extra, answer = server.reply(Request(headers, body, self.path))
             data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()

@@ -103,7 +103,7 @@ def test_a_revoked_device_silences_no_other(monkeypatch):
     ]
 
     live.go_on(
-        machines, gateway=gateway, stop=stop, record=lambda *_: None,
+        machines, gateway=gateway, stop=stop, record=lambda *_: None, inspect=lambda _: None,
         report=Report(say=said.append), clock=lambda: now[0],
     )  # fmt: skip
 

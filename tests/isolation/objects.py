@@ -12,7 +12,14 @@ from django.utils import timezone
 from billing import services as billing_services
 from billing.models import Invoice
 from mlops import services as mlops_services
-from mlops.models import BearingPlace, ImageVerdict, InspectionImage, Kind, ModelVersion
+from mlops.models import (
+    BearingPlace,
+    ImageVerdict,
+    InspectionImage,
+    Kind,
+    ModelVersion,
+    PendingPicture,
+)
 from production import selectors, services
 from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
@@ -133,18 +140,17 @@ def code_id(factory: Factory) -> int:
 
 
 def image_id(factory: Factory) -> UUID:
-    at = timezone.now()
     found, _ = InspectionImage.objects.get_or_create(
         plan_id=inspection_plan_id(factory), digest="isolated",
         defaults={
-            "source": "api", "taken_at": at, "received_at": at, "width": 32, "height": 32,
-            "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
-            "thumbnail_key": "acme/pictures/isolated.webp",
+            "source": "api", "taken_at": timezone.now(), "received_at": timezone.now(),
+            "width": 32, "height": 32, "n_bytes": 1, "object_key": "acme/pictures/isolated.png",
         },
     )  # fmt: skip
-    ImageVerdict.objects.get_or_create(
-        image=found, defaults={"made_at": at, "state": "no_model", "heat": b"isolated"}
-    )
+    pending = {"content": b"-", "thumbnail": b"-", "received_at": timezone.now()}
+    PendingPicture.objects.get_or_create(image=found, defaults=pending)
+    verdict = {"made_at": timezone.now(), "state": "no_model", "heat": b"-"}
+    ImageVerdict.objects.get_or_create(image=found, defaults=verdict)
     return found.pk
 
 
@@ -305,7 +311,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.score": lambda factory: {"machine_ids": [machine_id(factory)]},
     "mlops.store_pictures": lambda factory: {"image_id": str(image_id(factory))},
     "mlops.watch": lambda factory: {"version_id": version_id(factory)},
-    "mlops.predict_quality": lambda _factory: {},
+    "mlops.predict_quality": lambda factory: {"plan_id": str(inspection_plan_id(factory))},
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},

@@ -13,7 +13,7 @@ def part(seed: int, *, spoilt: str = "", light: float = 1.0) -> np.ndarray:
     """Return (SIDE, SIDE, 3): a disc with rings and three bores; `spoilt` scratch or hole."""
     rng = np.random.default_rng(seed)
     grey = np.full((SIDE, SIDE), 70.0, np.float32)
-    x, y = 100 + rng.integers(-2, 3), 100 + rng.integers(-2, 3)
+    x, y = 100 + int(rng.integers(-2, 3)), 100 + int(rng.integers(-2, 3))
     rows, columns = np.mgrid[:SIDE, :SIDE]
     radius = np.hypot(rows - y, columns - x)
     disc = radius < 80
@@ -27,8 +27,8 @@ def part(seed: int, *, spoilt: str = "", light: float = 1.0) -> np.ndarray:
         angle = rng.uniform(1.0, 1.8)
         centre = (int(x + 60 * np.cos(angle)), int(y + 60 * np.sin(angle)))
         cv2.circle(grey, centre, 6, 30.0, -1)
-    grey = grey * light + rng.normal(0, 3, grey.shape)
-    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    lit = grey * light + rng.normal(0, 3, grey.shape)
+    return np.repeat(lit.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def png(pixels: np.ndarray) -> bytes:

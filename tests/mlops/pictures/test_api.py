@@ -143,7 +143,7 @@ def test_lists_are_filtered_and_take_a_fixed_number_of_queries(call, add, plan):
     names, n_queries = listed()
     add(2, "?name=b&taken_at=2026-11-21T00:00:00Z")
     kept = add(3, "?name=c&taken_at=2026-11-22T00:00:00Z").json()["id"]
-    assert call("PUT", f"pictures/{kept}/keep", {"is_kept": True}).json()["is_kept"]
+    assert call("POST", f"pictures/{kept}/keep", {"is_kept": True}).json()["is_kept"]
 
     assert names == ["a"]
     assert listed() == (["c", "b", "a"], n_queries)

@@ -1,9 +1,11 @@
 """The life of a visual inspection: taught, judged, mended, watched."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from mlops import services
@@ -61,7 +63,7 @@ def test_a_plan_taught_from_good_pictures_finds_defects_and_where(faces, shelf, 
     assert sum(v.verdict == "fail" for v in bad) >= 5
     first = next(v for v in bad if v.verdict == "fail").regions[0]
     assert 30 < first["x"] + first["width"] / 2 < 150
-    assert bytes(bad[0].heat).startswith(b"\x89PNG")
+    assert bytes(bad[0].heat or b"").startswith(b"\x89PNG")
 
 
 def test_a_picture_sent_again_is_judged_once(faces, shelf, book):
@@ -124,6 +126,7 @@ def test_a_missed_defect_changes_the_model_and_breaks_nothing_that_was_right(fac
     )  # fmt: skip
     # Whatever the score, this limit lets it pass: the miss is real for the version in service.
     verdict = services.judge_image(image_id=missed.pk, at=NOW)
+    assert verdict.score is not None
     first.details["limit"] = verdict.score + 0.01
     first.save(update_fields=["details"])
 
@@ -160,3 +163,34 @@ def test_pictures_as_always_are_no_finding(faces, shelf, book):
     services.look(version=version, at=NOW + timedelta(hours=1))
 
     assert not Finding.objects.filter(what="pictures").exists()
+
+
+def large(pixels):
+    """Return a picture as a camera of many pixels takes it."""
+    return np.kron(pixels, np.ones((8, 8, 1), np.uint8))
+
+
+@pytest.mark.parametrize(("mode", "n_good"), [("anomaly", 10), ("golden", 3)])
+def test_a_large_picture_is_judged_as_it_was_taught_and_marked_in_its_own_pixels(
+    faces, shelf, book, mode, n_good
+):
+    images = []
+    for seed in range(n_good):
+        image, _ = services.add_picture(
+            plan_id=faces.pk, content=png(large(part(seed))), source="upload", at=NOW
+        )
+        services.label_picture(image_id=image.pk, label="good", by=None, at=NOW)
+        images.append(image)
+    fields = replace(services.SetupFields.of(faces), mode=mode, golden_id=images[0].pk)
+    services.save_setup(plan_id=faces.pk, fields=fields, by=None)
+    trained(faces)
+
+    verdict = services.inspect_picture(
+        plan_id=faces.pk, content=png(large(part(200, spoilt="scratch"))), at=NOW
+    )
+
+    assert verdict.acquisition == []
+    assert verdict.verdict == "fail"
+    first = verdict.regions[0]
+    assert 240 < first["x"] + first["width"] / 2 < 1200
+    assert 240 < first["y"] + first["height"] / 2 < 1360

@@ -286,7 +286,7 @@ def test_another_factory_meets_404_whatever_it_asks(their_picture, plan, other_a
         ("GET", f"pictures/{their_picture}/thumbnail"),
         ("GET", f"pictures/{their_picture}/heat"),
         ("POST", f"pictures/{their_picture}/labels"),
-        ("PUT", f"pictures/{their_picture}/keep"),
+        ("POST", f"pictures/{their_picture}/keep"),
     ]
     for method, path in paths:
         body, kind = (

@@ -121,8 +121,8 @@ def test_a_cause_of_the_first_stage_is_found_and_warns_early(line, shelf, book):
     assert said.state == "ok"
     assert said.stages_known == ["10 filling"]
     assert not said.is_complete
-    assert said.chance_low <= said.chance <= said.chance_high
-    assert said.chance > 0.5
+    assert 0.0 <= (said.chance_low or 0.0) <= (said.chance or 0.0) <= (said.chance_high or 0.0)
+    assert (said.chance or 0.0) > 0.5
     assert "pressure_bar" in said.reasons[0]["signal"]
     assert said.reasons[0]["signal"].startswith("10 filling")
 
