@@ -14,8 +14,8 @@ from mlops.models import ImageLabel, ImageVerdict, InspectionImage
 Label = InspectionImage.Label
 State = ImageVerdict.State
 LABEL_KIND = {Label.GOOD: "good", Label.DEFECT: "bad", Label.UNUSABLE: "unclear"}
-VERDICT_KIND = {"pass": "good", "fail": "bad"}
-VERDICT_WORD = {"pass": "Good", "fail": "Defective"}
+VERDICT_KIND = {"pass": "good", "fail": "bad"}  # nosec B105 - a verdict
+VERDICT_WORD = {"pass": "Good", "fail": "Defective"}  # nosec B105 - a verdict
 NOT_SEEN = "Not judged yet"
 
 
