@@ -152,6 +152,7 @@ def work_through_the_queue(page: Page) -> None:
     expect(heading).to_contain_text("2 pictures to look at")
     first = page.locator("[data-field] image").first.get_attribute("href")
     page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/queue/?after=*")  # and loaded: its keys work
     expect(page.locator(f"[data-field] image[href='{first}']")).to_have_count(0)
     page.keyboard.press("2")
     page.keyboard.press("b")
@@ -166,6 +167,7 @@ def work_through_the_queue(page: Page) -> None:
     expect(heading).to_contain_text("1 picture to look at")
     expect(page.get_by_role("link", name="Begin again")).to_be_focused()
     page.keyboard.press("Enter")
+    page.wait_for_url("**/queue/")
     expect(page.locator(f"[data-field] image[href='{first}']")).to_have_count(1)
     page.keyboard.press("g")
     page.keyboard.press("Enter")
