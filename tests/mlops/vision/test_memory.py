@@ -252,6 +252,24 @@ def test_regions_have_boxes_in_pixels_of_the_picture():
     assert (second.left, second.top) == (90, 60)
 
 
+def test_a_region_ends_where_its_heat_has_halved_and_what_is_hot_beside_it_is_another():
+    rows, columns = np.mgrid[:160, :160]
+
+    def spot(row, column, hottest, width):
+        apart = (rows - row) ** 2 + (columns - column) ** 2
+        return hottest * np.exp(-apart / (2 * width**2))
+
+    heat = (spot(60, 60, 6.0, 12) + spot(60, 110, 2.0, 8)).astype(np.float32)
+
+    first, second = regions_of(heat, limit=1.0, height=160, width=160)
+
+    half = 12 * np.sqrt(2 * np.log(2))
+    assert first.width == pytest.approx(2 * half, abs=4)
+    assert first.left == pytest.approx(60 - half, abs=3)
+    assert second.left < 110 < second.left + second.width
+    assert second.heat == pytest.approx(2.0, abs=0.1)
+
+
 @pytest.mark.parametrize("sides", [(1000, 1000), (1080, 1920), (3000, 100), (64, 64)])
 def test_frames_keep_the_shape_and_bound_the_work(sides):
     frame = Frame.around(*sides)
