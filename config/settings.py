@@ -267,7 +267,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Takt API",
     "DESCRIPTION": "Machines, devices, readings, predictions and usage of one factory. "
-    "Authenticate with an API key of the factory: `Authorization: Bearer takt_api_...`.",
+    "Authenticate with an API key of the factory: `Authorization: Bearer takt_api_...`. "
+    "No text that is sent may hold the null character.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
