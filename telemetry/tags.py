@@ -1,6 +1,7 @@
 """Tags of devices: short lower-case words by which people find devices again."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 MAX_TAGS = 12
@@ -24,7 +25,7 @@ def normalised(tags: Iterable[str]) -> list[str]:
     Raises:
         BadTag: one is too long or holds what a tag may not, or there are too many.
     """
-    found = sorted({tag.strip().lower() for tag in tags} - {""})
+    found = sorted({_lowered(tag.strip()) for tag in tags} - {""})
     for tag in found:
         if len(tag) > MAX_TAG_LENGTH:
             raise BadTag(f"The tag '{tag[:20]}...' has more than {MAX_TAG_LENGTH} characters.")
@@ -33,3 +34,9 @@ def normalised(tags: Iterable[str]) -> list[str]:
     if len(found) > MAX_TAGS:
         raise BadTag(f"{len(found)} tags are too many: up to {MAX_TAGS} are kept.")
     return found
+
+
+def _lowered(tag: str) -> str:
+    """Return a tag in lower case; the dot that a capital İ leaves behind is no sign of its own."""
+    composed = unicodedata.normalize("NFC", tag.lower())
+    return "".join(sign for sign in composed if unicodedata.category(sign) != "Mn")
