@@ -25,6 +25,7 @@ log = structlog.get_logger()
 Report = Callable[[float, str], None]
 
 RECORD_AGAIN_AFTER = timedelta(minutes=2)
+MAX_WRITES = 3
 # A new training is due with so many new cases, in parts of those it had, and at least this many.
 NEW_CASES = 0.2
 MIN_NEW_CASES = 3
@@ -284,7 +285,18 @@ def record_run(*, version_id: UUID) -> str:
         RegistryUnavailable: MLflow is away.
     """
     version = ModelVersion.objects.get(pk=version_id)
-    run_id = registry.record(
+    for _ in range(MAX_WRITES):
+        run_id, written = _written(version), version.alias
+        ModelVersion.objects.filter(pk=version.pk).update(mlflow_run_id=run_id)
+        version.refresh_from_db()
+        # What it is may have changed meanwhile, and this job was taken for the one that says so.
+        if version.alias == written:
+            break
+    return run_id
+
+
+def _written(version: ModelVersion) -> str:
+    return registry.record(
         registry.Run(
             kind=version.kind,
             subject=str(version.subject_id),
@@ -298,5 +310,3 @@ def record_run(*, version_id: UUID) -> str:
             alias=version.alias,
         )
     )
-    ModelVersion.objects.filter(pk=version.pk).update(mlflow_run_id=run_id)
-    return run_id

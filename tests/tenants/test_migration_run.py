@@ -20,7 +20,7 @@ for stem in ("first", "broken", "third"):
     services.create_factory(name=stem, owner=owner, stem=stem)
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {stem}.django_migrations "
-                       "WHERE app = 'production' AND name = '0003_maintenance'")
+                       "WHERE app = 'production' AND name = '0004_inspections'")
 """
 
 
@@ -70,7 +70,7 @@ def test_one_factory_that_fails_leaves_the_others_served_and_is_resumed(database
 
         connection.execute(
             "INSERT INTO broken.django_migrations (app, name, applied) "
-            "VALUES ('production', '0003_maintenance', now())"
+            "VALUES ('production', '0004_inspections', now())"
         )
         again = manage(database, "migrate_factories")
 
