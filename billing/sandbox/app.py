@@ -33,6 +33,7 @@ from billing.sandbox import (
 )  # fmt: skip
 from billing.sandbox.call import API_VERSION, Call, Route, public
 from billing.sandbox.errors import ApiError
+from billing.sandbox.expand import expanded
 from billing.sandbox.forms import Params, unfold
 from billing.sandbox.store import Store, new_id
 
@@ -198,16 +199,19 @@ class _Api:
     def _perform(
         self, route: Route, request: Request, encoded: str, key: str | None, request_id: str
     ) -> tuple[int, str]:
+        params = Params(unfold(encoded))
+        paths = params.texts("expand")
         call = Call(
             self.store,
-            Params(unfold(encoded)),
+            params,
             self.settings.base_url,
             path={k: str(v) for k, v in request.path_params.items()},
             idempotency_key=key,
             request_id=request_id,
         )
         try:
-            return 200, json.dumps(public(route.handler(call)))
+            answer = expanded(self.store, public(route.handler(call)), paths)
+            return 200, json.dumps(answer)
         except invoice_api.CardDeclinedError as refusal:
             return refusal.status, json.dumps(refusal.body())
 

@@ -55,7 +55,6 @@ class Call:
         if not 1 <= limit <= 100:
             raise ApiError("Invalid integer: limit must be between 1 and 100", param="limit")
         after, before = self.params.text("starting_after"), self.params.text("ending_before")
-        self.params.skip("expand")
         self.params.done()
         ids = [o["id"] for o in objects]
         for name, value in (("starting_after", after), ("ending_before", before)):

@@ -35,7 +35,6 @@ def create_checkout(call: Call) -> Object:
         "success_url": p.required("success_url"),
         "url": f"{call.base_url}/_pages/checkout/{session_id}",
     }  # fmt: skip
-    p.skip("expand")
     p.done()
     return call.store.insert("checkout.session", body)
 

@@ -36,7 +36,7 @@ def preview(call: Call) -> Object:
     """Show what the current period would cost with the usage so far."""
     p = call.params
     sub_id, customer = p.text("subscription"), p.text("customer")
-    p.skip("preview_mode", "expand")
+    p.skip("preview_mode")
     p.done()
     if sub_id is None:
         live = [
@@ -61,14 +61,14 @@ def preview(call: Call) -> Object:
 
 def finalize(call: Call) -> Object:
     invoice = call.get("invoice", call.path["id"])
-    call.params.skip("auto_advance", "expand")
+    call.params.skip("auto_advance")
     call.params.done()
     return invoices.finalize(call, invoice, at=call.now(invoice))
 
 
 def pay(call: Call) -> Object:
     invoice = call.get("invoice", call.path["id"])
-    call.params.skip("expand", "off_session")
+    call.params.skip("off_session")
     call.params.done()
     if invoice["status"] == "draft":
         invoices.finalize(call, invoice, at=call.now(invoice))
@@ -94,7 +94,6 @@ class CardDeclinedError(ApiError):
 
 def void(call: Call) -> Object:
     invoice = call.get("invoice", call.path["id"])
-    call.params.skip("expand")
     call.params.done()
     if invoice["status"] != "open":
         raise ApiError("You can only pass in open invoices.", code="invoice_not_editable")

@@ -13,7 +13,6 @@ def create_event(call: Call) -> Object:
     p = call.params
     name, identifier = p.required("event_name"), p.text("identifier") or new_id("mev")
     at, payload = p.integer("timestamp"), p.mapping("payload") or {}
-    p.skip("expand")
     p.done()
     meter = next(
         (

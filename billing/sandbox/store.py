@@ -93,6 +93,11 @@ class Store:
         rows = self.run("SELECT body FROM object WHERE id = ? AND kind = ?", object_id, kind)
         return json.loads(rows[0][0]) if rows else None
 
+    def lookup(self, object_id: str) -> Object | None:
+        """Return an object of any kind."""
+        rows = self.run("SELECT body FROM object WHERE id = ?", object_id)
+        return json.loads(rows[0][0]) if rows else None
+
     def all(self, kind: str, *, customer: str | None = None) -> list[Object]:
         """Return the objects of a kind, newest first."""
         if customer is None:

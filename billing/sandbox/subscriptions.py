@@ -37,7 +37,7 @@ def create(call: Call) -> Object:
         _item(body, price, quantity, metadata, start=start, end=end, now=now)
         for price, quantity, metadata in prices
     ]
-    p.skip("payment_behavior", "proration_behavior", "off_session", "payment_settings", "expand")
+    p.skip("payment_behavior", "proration_behavior", "off_session", "payment_settings")
     p.skip("billing_mode", "automatic_tax", "currency")
     p.done()
     call.store.insert("subscription", body)
@@ -162,7 +162,7 @@ def update(call: Call) -> Object:
     body["metadata"] = merge_metadata(body["metadata"], p.mapping("metadata"))
     for change in p.children("items"):
         _change_item(call, body, change, proration=proration)
-    p.skip("payment_behavior", "off_session", "payment_settings", "expand")
+    p.skip("payment_behavior", "off_session", "payment_settings")
     p.done()
     call.store.save(body)
     emit(call, "customer.subscription.updated", body, owner=body)

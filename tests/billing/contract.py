@@ -143,16 +143,51 @@ class Contract:
         if len(value) > schema.get("maxLength", len(value)):
             raise ContractBroken(f"{where}: longer than {schema['maxLength']}")
 
+    def collapsed(self, body: Any, path: str) -> Any:
+        """Return an answer with ids again where objects were put in by `expand[]`.
+
+        The description knows ids only, so each object is held against its own description here.
+        """
+        first, _, rest = path.partition(".")
+        value = body.get(first) if isinstance(body, dict) else None
+        if value is None:
+            return body
+        many = value if isinstance(value, list) else [value]
+        many = [self.collapsed(item, rest) if rest else item for item in many]
+        if first != "data":
+            many = [self._id_of(item) for item in many]
+        return {**body, first: many if isinstance(value, list) else many[0]}
+
+    def _id_of(self, item: Any) -> Any:
+        if not isinstance(item, dict) or "id" not in item:
+            return item
+        self._check_schema({"$ref": f"#/components/schemas/{item['object']}"}, item, "expanded")
+        return item["id"]
+
     def check_answer(self, method: str, path: str, status: int, body: Any) -> None:
         responses = self.operation(method, path)["responses"]
         answer = responses.get(str(status), responses["default"])
         schema = _as_json_schema(answer["content"]["application/json"]["schema"])
+        self._check_schema(schema, body, f"{method} {path} answers {status}")
+
+    def _check_schema(self, schema: dict[str, Any], body: Any, what: str) -> None:
         validator = jsonschema.Draft7Validator({**schema, **self._answers})
         error = next(validator.iter_errors(body), None)
         if error is not None:
             best = jsonschema.exceptions.best_match([error]) or error
             where = "/".join(map(str, best.absolute_path))
-            raise ContractBroken(f"{method} {path} answers {status}: at {where}: {best.message}")
+            raise ContractBroken(f"{what}: at {where}: {best.message}")
+
+
+def _expansions(encoded: str) -> set[str]:
+    """Return the paths that a request asks to expand, each with all that lies above it."""
+    wanted = unfold(encoded).get("expand", {})
+    paths = wanted.values() if isinstance(wanted, dict) else []
+    found = set()
+    for path in paths:
+        parts = str(path).split(".")
+        found |= {".".join(parts[: n + 1]) for n in range(len(parts))}
+    return found - {"data"}
 
 
 class CheckedSession(requests.Session):
@@ -179,6 +214,9 @@ class CheckedSession(requests.Session):
         self.calls.append((method, parts.path))
         answer = super().request(method, url, *args, **kwargs)
         if self.contract is not None:
-            self.contract.check_answer(method, parts.path, answer.status_code, answer.json())
+            told = answer.json()
+            for expansion in sorted(_expansions(text or parts.query), key=len, reverse=True):
+                told = self.contract.collapsed(told, expansion)
+            self.contract.check_answer(method, parts.path, answer.status_code, told)
         self.after(method, parts.path)
         return answer
