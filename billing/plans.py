@@ -30,12 +30,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 # How long after the end of a month its usage is still counted into it: the invoice stays a draft
 # for about an hour, and what was counted must reach Stripe before that.
 CLOSING_TIME = timedelta(minutes=40)
 DEFAULT_CURRENCY = "EUR"
 PER_MILLION = 1_000_000
-_BOOKS = Path(__file__).parent / "price_books"
+_BOOKS = Path(settings.PRICE_BOOKS or Path(__file__).parent / "price_books")
 
 
 class Meter(StrEnum):
