@@ -86,14 +86,17 @@ def exchange_prices(*, account_id: str, at: datetime) -> bool:
         stripe, plan=plans.plan(term.plan, term.version), currency=account.currency
     )
     metered = catalogue.metered_items(current)
-    answer = stripe.exchange_prices(
-        key=f"plan-{subscription.pk.hex}-{term.plan}-{term.starts_at:%Y%m%d%H}",
-        subscription_id=subscription.stripe_id,
-        old=[item for item in metered if item.price_id not in price_ids],
-        new=[p for p in price_ids if p not in {item.price_id for item in metered}],
-    )
-    created = [item.created_at for item in answer.items if item.price_id in price_ids]
-    subscription.metered_from = max([subscription.metered_from, *created])
+    new = [p for p in price_ids if p not in {item.price_id for item in metered}]
+    answer = current
+    if new:
+        answer = stripe.exchange_prices(
+            key=f"plan-{subscription.pk.hex}-{term.plan}-{term.starts_at:%Y%m%d%H}",
+            subscription_id=subscription.stripe_id,
+            old=[item for item in metered if item.price_id not in price_ids],
+            new=new,
+        )
+        created = [item.created_at for item in answer.items if item.price_id in new]
+        subscription.metered_from = max([subscription.metered_from, *created])
     PlanTerm.objects.filter(pk=term.pk).update(exchanged_at=at)
     write_mirror(subscription, answer, at=at)
     log.info("billing.prices.exchanged", account=str(account.pk), plan=term.plan)

@@ -10,7 +10,7 @@ from django.db.models import Sum
 from billing import bills, terms
 from billing.models import Adjustment, BillingAccount, LedgerDelivery
 from billing.periods import Span, month_start
-from billing.plans import EXTRA_ITEMS, Item
+from billing.plans import Item
 
 log = structlog.get_logger()
 _STATE = LedgerDelivery.State
@@ -77,9 +77,9 @@ def _words(span: Span, told: bills.SpanBill, whole: bills.SpanBill) -> str:
     n = whole.usage.used(Item.MACHINES) - told.usage.used(Item.MACHINES)
     if n > 0:
         parts.append(f"{n} machine{'' if n == 1 else 's'}")
-    for item in EXTRA_ITEMS:
+    for item, extra in whole.plan.extras.items():
         more = whole.usage.used(item) - told.usage.used(item)
         if more > 0:
-            parts.append(f"{more:,} {whole.plan.extras[item].label.lower()}")
+            parts.append(f"{more:,} {extra.label.lower()}")
     what = ", ".join(parts) if parts else "corrected count"
     return f"Late usage of {span.start:%B %Y}: {what}"

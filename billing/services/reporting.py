@@ -111,6 +111,7 @@ class _Batch:
         self._stripe: StripeGateway = gateway()
         self._touched: list[LedgerDelivery] = []
         self._dropped: list[LedgerDelivery] = []
+        self._cuts: dict[datetime, datetime] = {}
 
     def send(self, rows: Sequence[LedgerDelivery]) -> None:
         """Send rows that were never tried together, the others one by one.
@@ -142,7 +143,10 @@ class _Batch:
 
     def _is_cut_off(self, row: LedgerDelivery) -> bool:
         """Say whether Stripe has settled the row's part of the month: a larger plan took over."""
-        return row.entry.hour < exchanging.cut_of_month(self.account, row.entry.hour)
+        month = month_start(row.entry.hour)
+        if month not in self._cuts:
+            self._cuts[month] = exchanging.cut_of_month(self.account, month)
+        return row.entry.hour < self._cuts[month]
 
     def _put_aside(self, row: LedgerDelivery) -> None:
         """Have a row charged on a line of its own: its stretch is settled at Stripe."""

@@ -142,7 +142,7 @@ def open_subscription(*, subscription_id: str, simulated: bool = False) -> Subsc
         BillingAccount.objects.filter(pk=account.pk).update(test_clock_id=clock_id)
         account.test_clock_id = clock_id
     customer_id = ensure_customer(account, stripe=stripe)
-    chosen = plans.plan(subscription.plan, subscription.version)
+    chosen = _first_plan(subscription)
     price_ids = catalogue.ensure(stripe, plan=chosen, currency=account.currency)
     is_late = _is_late(subscription)
     answer = stripe.create_subscription(
@@ -157,6 +157,20 @@ def open_subscription(*, subscription_id: str, simulated: bool = False) -> Subsc
     write_mirror(subscription, answer, at=timezone.now())
     log.info("billing.subscription.opened", account=str(account.pk), plan=subscription.plan)
     return subscription
+
+
+def _first_plan(subscription: Subscription) -> Plan:
+    """Return the plan that a subscription began with: a larger one may have taken over since."""
+    term = (
+        PlanTerm.objects.filter(
+            account=subscription.account, starts_at__gte=next_full_hour(subscription.started_at)
+        )
+        .order_by("starts_at")
+        .first()
+    )
+    if term is None:
+        return plans.plan(subscription.plan, subscription.version)
+    return plans.plan(term.plan, term.version)
 
 
 def _is_late(subscription: Subscription) -> bool:
