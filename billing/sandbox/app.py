@@ -378,7 +378,7 @@ class _Api:
             request_id=request_id,
         )
         try:
-            answer = expanded(self.store, public(route.handler(call)), paths)
+            answer = expanded(self.store, route.handler(call), paths)
             return 200, json.dumps(answer)
         except KeptRefusal as refusal:
             return refusal.status, json.dumps(refusal.body())

@@ -35,13 +35,16 @@ def _create_coupon(call: Call) -> Object:
         for currency, part in p.mappings("currency_options").items()
     }
     currency = p.text("currency")
+    redeem_by = p.integer("redeem_by")
+    if redeem_by is not None and redeem_by <= call.now():
+        raise ApiError("Invalid timestamp: must be in the future", param="redeem_by")
     body: Object = {
         "id": coupon_id, "object": "coupon", "amount_off": amount, "created": call.now(),
         "currency": currency.lower() if currency else None, "duration": duration,
         "duration_in_months": months, "livemode": False,
         "max_redemptions": p.integer("max_redemptions"), "metadata": p.mapping("metadata") or {},
         "name": p.text("name"), "percent_off": float(percent) if percent is not None else None,
-        "redeem_by": p.integer("redeem_by"), "times_redeemed": 0, "valid": True,
+        "redeem_by": redeem_by, "times_redeemed": 0, "valid": True,
         "_products": p.child("applies_to").texts("products"), "_options": options,
     }  # fmt: skip
     p.done()
