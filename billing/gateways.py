@@ -531,10 +531,14 @@ class StripeGateway:
     def exchange_prices(
         self, *, key: str, subscription_id: str, old: Sequence[StripeItem], new: Sequence[str]
     ) -> StripeSubscription:
-        """Put other metered prices in; what the old ones counted in this period is not charged."""
+        """Put other metered prices in; what the old ones counted in this period is charged.
+
+        In flexible billing mode it waits as an item of the next invoice; the new prices count
+        from now on (docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup).
+        """
         items: list[dict[str, Any]] = [{"price": price_id} for price_id in new]
         items += [{"id": item.id, "deleted": True} for item in old]
-        values = {"items": items, "proration_behavior": "none"}
+        values = {"items": items, "proration_behavior": "create_prorations"}
         return self._change(key, subscription_id, values)
 
     def end_with_period(

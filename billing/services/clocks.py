@@ -39,6 +39,7 @@ def run_clock(*, factory: Factory, until: datetime) -> int:
         return 0
     stripe = gateway()
     now = _time_of(stripe, account)
+    _count_and_tell(factory, at=now)
     while now < until:
         boundary = next_month(now)
         if boundary + _FIXED > until:

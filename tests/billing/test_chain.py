@@ -190,7 +190,7 @@ def test_unknown_and_free_plans_are_not_started(acme):
     assert not Subscription.objects.exists()
 
 
-def test_another_paid_plan_holds_from_the_next_month_on(acme, started, readings):
+def test_a_larger_plan_is_charged_from_its_hour_on(acme, started, readings):
     readings.add("machine:a", OCT_10 + HOUR, 10)
     readings.add("machine:a", NOV_1, 10)
     readings.add("machine:a", NOV_1 + 5 * HOUR, 25 * M)
@@ -199,9 +199,28 @@ def test_another_paid_plan_holds_from_the_next_month_on(acme, started, readings)
 
     services.run_clock(factory=acme, until=DEC_1 + 3 * HOUR)
 
-    # October on Workshop, November on Plant with 60 M included: nothing extra.
-    assert [i.total_minor for i in invoices(acme)] == [4900, 2900]
+    # October on Workshop, and 20.00 more for 523 of its 744 hours; November on Plant with 60 M
+    # included: nothing extra.
+    november, october = invoices(acme)
+    assert (november.total_minor, october.total_minor) == (4900, 2900 + 1406)
+    assert october.lines.filter(amount_minor=1406).exists()
     assert FactoryLimits.objects.get(factory=acme).plan == "plant"
+
+
+def test_a_smaller_plan_is_charged_from_the_next_month_on(acme, readings, stripe):
+    subscription = services.start_subscription(
+        factory=acme, plan="plant", by=None, at=OCT_10, simulated=True
+    )
+    services.open_subscription(subscription_id=str(subscription.pk), simulated=True)
+    for hour in (OCT_10 + HOUR, NOV_1, NOV_1 + 5 * HOUR):
+        readings.add("machine:a", hour, 11 * M)
+    services.change_plan(factory=acme, plan="workshop", by=None, at=OCT_10 + 5 * HOUR)
+
+    services.run_clock(factory=acme, until=DEC_1 + 3 * HOUR)
+
+    # November: 22 M of which 20 M are included.
+    assert [i.total_minor for i in invoices(acme)] == [2900 + 50, 4900]
+    assert FactoryLimits.objects.get(factory=acme).plan == "workshop"
 
 
 def test_back_to_start_ends_the_subscription_with_the_month(acme, started, readings):
