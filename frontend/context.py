@@ -82,6 +82,7 @@ SETTINGS = (
     _Entry("Webhooks", "plug-connected", "webhooks", "webhooks.manage", ("webhook",)),
     _Entry("Audit", "shield-lock", "audit", "audit.view"),
     _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),
+    _Entry("Export and leave", "download", "leaving", "billing.manage"),
 )
 START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices", ("start-",))
 

@@ -1,15 +1,22 @@
 """A person's factories, and how far a new one is."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
 
 from frontend.context import initials
-from tenants import entry, people, selectors
-from tenants.models import Factory, Job, User
+from tenants import entry, leaving, people, selectors
+from tenants.models import Departure, Factory, Job, User
 
+GONE_SHOWN_FOR = timedelta(days=183)
+_REASONS = {
+    Departure.Reason.PAYMENT.value: "because it was not paid",
+    Departure.Reason.CANCELLED.value: "after it was cancelled",
+    Departure.Reason.OWNER.value: "as an owner asked",
+}
 STEPS = (
     ("Your place is reserved", 0.0),
     ("Making room for your data", 0.1),
@@ -63,7 +70,6 @@ def places_of(user: User) -> list[Place]:
     words = {
         Factory.State.CREATING: "Being created",
         Factory.State.FAILED: "Could not be created",
-        Factory.State.SUSPENDED: "Suspended",
     }
     places = []
     for membership in people.factories_of(user):
@@ -85,6 +91,23 @@ def places_of(user: User) -> list[Place]:
             )
         )
     return places
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A factory that was deleted, for those who belonged to it."""
+
+    name: str
+    words: str
+
+
+def gone_of(user: User, *, at: datetime) -> list[Gone]:
+    """Return the factories of a person that were deleted in the last half year."""
+    found = leaving.departures_of(user).filter(removed_at__gt=at - GONE_SHOWN_FOR)
+    return [
+        Gone(one.factory_name, f"Deleted on {one.removed_at:%Y-%m-%d}, {_REASONS[one.reason]}")
+        for one in found
+    ]
 
 
 def _progress_url(factory: Factory) -> str:

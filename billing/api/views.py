@@ -96,6 +96,7 @@ class UsageView(APIView):
     """This month's usage, what it costs so far, and what the month is expected to cost."""
 
     required_permission = "billing.view"
+    works_suspended = True
 
     @extend_schema(
         operation_id="usage_retrieve",
@@ -118,6 +119,7 @@ class InvoiceListView(ListAPIView[Invoice]):
     """The factory's invoices, newest first."""
 
     required_permission = "billing.view"
+    works_suspended = True
     serializer_class = InvoiceSerializer
 
     def get_queryset(self) -> QuerySet[Invoice]:
@@ -133,6 +135,7 @@ class InvoiceView(RetrieveAPIView[Invoice]):
     """One invoice with its lines."""
 
     required_permission = "billing.view"
+    works_suspended = True
     lookup_url_kwarg = "invoice_id"
     serializer_class = InvoiceSerializer
 

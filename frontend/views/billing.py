@@ -16,8 +16,10 @@ from frontend import bill
 from frontend.pages import may, page
 from telemetry import selectors as telemetry_selectors
 from tenants.requests import PortalRequest
+from tenants.standing import works_suspended
 
 
+@works_suspended
 @require_GET
 @page("billing.view")
 def usage(request: PortalRequest) -> HttpResponse:
@@ -29,6 +31,7 @@ def usage(request: PortalRequest) -> HttpResponse:
     return render(request, "frontend/usage.html", {"usage": found})
 
 
+@works_suspended
 @require_GET
 @page("billing.view")
 def invoices(request: PortalRequest) -> HttpResponse:
@@ -36,6 +39,7 @@ def invoices(request: PortalRequest) -> HttpResponse:
     return render(request, "frontend/invoices.html", {"invoices": found})
 
 
+@works_suspended
 @require_POST
 @page("billing.manage")
 def plan(request: PortalRequest) -> HttpResponse:

@@ -39,6 +39,7 @@ def factories(request: HttpRequest) -> HttpResponse:
         {
             "memberships": [p for p in places if p.is_ready],
             "pending": [p for p in places if not p.is_ready],
+            "gone": founding.gone_of(cast("User", request.user), at=timezone.now()),
         },
     )
 
@@ -102,6 +103,13 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     except people.InvitationRefused:
         messages.error(
             request, "This invitation is used, too old, or was written to another address."
+        )
+        return redirect("frontend:factories")
+    except people.TooManyPeople:
+        messages.error(
+            request,
+            "The factory's plan has no room for another person now. Ask an owner to make room; the"
+            " link in your letter goes on working.",
         )
         return redirect("frontend:factories")
     return HttpResponseRedirect(

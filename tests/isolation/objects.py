@@ -25,7 +25,7 @@ from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
-from tenants import claims, credentials
+from tenants import claims, credentials, export
 from tenants.models import Credential, Factory, Membership, Notification
 from tenants.notifications import endpoints, notify
 
@@ -267,6 +267,10 @@ def nonconformance_id(factory: Factory) -> UUID:
     return selectors.nonconformances().get(inspection=inspection_id(factory)).pk
 
 
+def everything_id(factory: Factory) -> UUID:
+    return export.request_export(by=None).pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "alarm_id": alarm_id,
@@ -279,6 +283,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
+    "everything_id": everything_id,
     "export_id": export_id,
     "inspection_id": inspection_id,
     "inspection_plan_id": inspection_plan_id,
@@ -315,6 +320,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
+    "tenants.export_factory": lambda factory: {"schema": factory.schema_name},
     "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},
     "telemetry.write_export": lambda factory: {"export_id": export_id(factory)},
     "telemetry.escalate_alarm": lambda factory: {"alarm_id": alarm_id(factory), "step": 0},
