@@ -78,7 +78,13 @@ MAIN = (
 SETTINGS = (
     _Entry("Devices and keys", "router", "devices", "telemetry.view", ("device", "signals")),
     _Entry("People", "users", "people", "members.view", ("member",)),
-    _Entry("Usage and bill", "receipt", "usage", "billing.view", ("invoices", "plan")),
+    _Entry(
+        "Usage and bill",
+        "receipt",
+        "usage",
+        "billing.view",
+        ("usage", "invoice", "plan", "pay", "bill"),
+    ),
     _Entry("Webhooks", "plug-connected", "webhooks", "webhooks.manage", ("webhook",)),
     _Entry("Audit", "shield-lock", "audit", "audit.view"),
     _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),

@@ -10,6 +10,13 @@ from billing.selectors.accounts import (
     unopened_subscriptions,
 )
 from billing.selectors.fit import Excess, excess, machines_in_use
+from billing.selectors.history import (
+    LedgerDay,
+    counted_to,
+    invoices_with_credits,
+    ledger,
+    ledger_days,
+)
 from billing.selectors.usage import (
     DayRange,
     DayTotal,
@@ -24,6 +31,7 @@ __all__ = [
     "DayRange",
     "DayTotal",
     "Excess",
+    "LedgerDay",
     "MachineCost",
     "MeterUsage",
     "OtherLine",
@@ -32,8 +40,12 @@ __all__ = [
     "account_of",
     "accounts_at_stripe",
     "accounts_to_review",
+    "counted_to",
     "excess",
     "invoices",
+    "invoices_with_credits",
+    "ledger",
+    "ledger_days",
     "machines_in_use",
     "subscription_of",
     "unopened_subscriptions",

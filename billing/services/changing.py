@@ -205,7 +205,7 @@ def _change_now(
 
 @transaction.atomic
 def cancel_subscription(
-    *, factory: Factory, by: User | None, at: datetime | None = None
+    *, factory: Factory, by: User | None, at: datetime | None = None, reason: str = ""
 ) -> Subscription:
     """End the subscription with the month (or the trial); then the factory is closed.
 
@@ -229,7 +229,7 @@ def cancel_subscription(
         action="billing.cancelled",
         actor=by,
         target=subscription.plan,
-        detail={"ends_at": subscription.ends_at.isoformat()},
+        detail={"ends_at": subscription.ends_at.isoformat(), "reason": reason},
         factory=factory,
     )
     return subscription

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from billing import services as billing_services
-from billing.models import Invoice
+from billing.models import CreditNote, Invoice
 from mlops import services as mlops_services
 from mlops.models import (
     BearingPlace,
@@ -102,7 +102,18 @@ def invoice_id(factory: Factory) -> int:
         "status": "paid",
     }
     times = {"period_start": at, "period_end": at, "created_at": at, "synced_at": at}
-    return Invoice.objects.create(account=account, stripe_id="in_isolated", **fields, **times).pk
+    found, _ = Invoice.objects.get_or_create(
+        stripe_id="in_isolated", defaults={"account": account, **fields, **times}
+    )
+    return found.pk
+
+
+def credit_note_id(factory: Factory) -> int:
+    invoice = Invoice.objects.get(pk=invoice_id(factory))
+    return CreditNote.objects.create(
+        account=invoice.account, invoice=invoice, stripe_id="cn_isolated", amount_minor=1,
+        refunded_minor=0, reason="duplicate", status="issued", created_at=timezone.now(),
+    ).pk  # fmt: skip
 
 
 def device_id(_factory: Factory) -> int:
@@ -280,6 +291,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "characteristic_id": characteristic_id,
     "code_id": code_id,
     "credential_id": credential_id,
+    "credit_note_id": credit_note_id,
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
