@@ -11,6 +11,7 @@ from billing import selectors as billing_selectors
 from billing import services as billing_services
 from billing.services import ChangePreview
 from frontend import bill_plan
+from frontend.bill import date_words
 from frontend.pages import page
 from tenants.requests import PortalRequest
 from tenants.standing import works_suspended
@@ -126,7 +127,7 @@ def cancel(request: PortalRequest) -> HttpResponse:
         found = billing_services.cancel_subscription(
             factory=request.factory, by=request.user, reason=reason
         )
-        ends = bill_plan.date_words(found.ends_at) if found.ends_at else ""
+        ends = date_words(found.ends_at) if found.ends_at else ""
         messages.success(request, f"Cancelled: it ends on {ends}. You can take it back until then.")
         return redirect("frontend:plan")
     shown = bill_plan.cancel_page(

@@ -239,3 +239,60 @@ def test_the_history_of_usage_adds_up_by_day_and_meter(portal, acme, heard):
     day = f"{at.astimezone(UTC):%Y-%m-%d}"
     assert rows[0] == "day,meter,quantity,billed_in"
     assert rows[1:] == [f"{day},active_machines,1,{day[:7]}", f"{day},readings,1,{day[:7]}"]
+
+
+def stand(factory, standing: str, cause: str = "unpaid", *, until: datetime = DEC_1) -> None:
+    account = services.account_for(factory)
+    account.standing, account.cause = standing, cause
+    account.save()
+    limits = factory.limits
+    limits.standing, limits.standing_until = standing, until
+    limits.read_only = standing != "past_due"
+    limits.save()
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        ("past_due", "Everything works until 1 December 2026"),
+        ("read_only", "Nothing can be changed now"),
+    ],
+)
+def test_every_page_says_what_is_to_be_paid_and_until_when(portal, acme, standing, words):
+    stand(acme, standing)
+
+    for path in ("/", "/machines/", "/usage/"):
+        page = text(portal().get(path))
+        assert "An invoice could not be collected." in page
+        assert words in page
+        assert "Pay now" in page
+
+
+def test_who_may_not_pay_reads_a_plain_line(portal, acme):
+    stand(acme, "past_due")
+
+    page = text(portal("operator").get("/"))
+
+    assert "An owner or an admin can settle it." in page
+    assert "Pay now" not in page
+    assert "could not be collected" not in page
+
+
+def test_a_factory_without_a_plan_is_led_to_the_plans(portal, acme):
+    stand(acme, "past_due", "no_plan")
+
+    assert '<a class="btn btn-sm" href="/usage/plan/">Choose a plan</a>' in text(portal().get("/"))
+
+
+def test_the_end_of_a_trial_is_announced_a_week_before(portal, acme):
+    services.start_subscription(factory=acme, plan="workshop", by=None, trial=True)
+    assert "The trial ends" not in text(portal().get("/"))
+
+    Subscription.objects.update(trial_end=timezone.now() + timedelta(days=6))
+
+    assert "Leave a card before then" in text(portal().get("/"))
+    assert "The trial ends" not in text(portal("operator").get("/"))
+
+
+def test_all_is_well_without_a_banner(portal):
+    assert 'aria-label="Your bill"' not in text(portal().get("/"))
