@@ -112,7 +112,6 @@ class UsageSummary:
     trial_end: datetime | None = None
     after_trial_minor: int | None = None  # what the month would cost without the trial
     ends_at: datetime | None = None
-    cap_minor: int | None = None
 
 
 def usage_summary(factory: Factory, at: datetime) -> UsageSummary:

@@ -17,7 +17,7 @@ NOV_1 = datetime(2026, 11, 1, tzinfo=UTC)
 DEC_1 = datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def text(answer) -> str:
+def text(answer):
     assert answer.status_code == 200, answer.content[:300]
     return answer.content.decode()
 
@@ -188,7 +188,12 @@ def test_the_address_of_a_pdf_leaks_nowhere(portal, credit_note):
 
 def test_a_pdf_goes_through_us(portal, credit_note, monkeypatch):
     fetched = []
-    monkeypatch.setattr(documents, "pdf", lambda url: fetched.append(url) or b"%PDF-1.4 x")
+
+    def pdf(url):
+        fetched.append(url)
+        return b"%PDF-1.4 x"
+
+    monkeypatch.setattr(documents, "pdf", pdf)
     path = f"/invoices/{credit_note.invoice_id}"
 
     answer = portal().get(f"{path}/pdf")
