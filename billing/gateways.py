@@ -28,6 +28,7 @@ from billing.answers import (
     StripeInvoice,
     StripeItem,
     StripePendingItem,
+    StripePrice,
     StripeProduct,
     StripePromotionCode,
     StripeSubscription,
@@ -162,6 +163,12 @@ class StripeGateway:
                 {"lookup_keys": list(lookup_keys), "active": True, "limit": 100}
             )
             return {str(p.lookup_key): p.id for p in found.data}
+
+    def our_prices(self) -> list[StripePrice]:
+        """Return all active prices that bear a lookup key."""
+        with _wrapped():
+            found = self._v1.prices.list({"active": True, "limit": 100})
+            return [answers.price(p) for p in found.auto_paging_iter() if p.lookup_key]
 
     def create_price(
         self,
@@ -486,15 +493,23 @@ class StripeGateway:
         price_id: str | None,
         quantity: int,
         at: datetime | None,
+        behavior: Literal["always_invoice", "none"] = "always_invoice",
+        only_if_paid: bool = False,
     ) -> StripeSubscription:
         """Change a licensed item and charge or credit the rest of its period at once.
 
-        `price_id` None keeps the price. `at` is the moment that a preview was made for.
+        `price_id` None keeps the price. `at` is the moment that a preview was made for. With the
+        behavior `none` it is charged from its next period on.
+
+        Raises:
+            StripeRefused: with `only_if_paid`, the card was declined; nothing was changed.
         """
         item: dict[str, Any] = {"id": item_id, "quantity": quantity}
         if price_id is not None:
             item["price"] = price_id
-        values = {"items": [item], **_proration("always_invoice", at)}
+        values = {"items": [item], **_proration(behavior, at)}
+        if only_if_paid:
+            values["payment_behavior"] = "error_if_incomplete"
         return self._change(key, subscription_id, values)
 
     def set_licensed_item(
