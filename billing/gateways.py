@@ -536,12 +536,16 @@ class StripeGateway:
         wanted: Any = [{"promotion_code": promotion_code_id}] if promotion_code_id else ""
         return self._change(key, subscription_id, {"discounts": wanted})
 
-    def cancel_now(self, *, key: str, subscription_id: str, invoice_now: bool) -> None:
-        """End a subscription at once; `invoice_now` bills the usage that is not billed yet."""
+    def cancel_now(
+        self, *, key: str, subscription_id: str, invoice_now: bool, credit_rest: bool = False
+    ) -> None:
+        """End a subscription at once; `invoice_now` bills the usage that is not billed yet.
+
+        With `credit_rest` what was paid in advance and not used goes to the customer's balance.
+        """
+        values = {"invoice_now": invoice_now, "prorate": credit_rest}
         with _wrapped():
-            self._v1.subscriptions.cancel(
-                subscription_id, {"invoice_now": invoice_now}, {"idempotency_key": key}
-            )
+            self._v1.subscriptions.cancel(subscription_id, _typed(values), {"idempotency_key": key})
 
     def exchange_prices(
         self, *, key: str, subscription_id: str, old: Sequence[StripeItem], new: Sequence[str]

@@ -96,7 +96,12 @@ class YearlyMachines(models.Model):
     )
     plan = models.CharField(max_length=20)
     version = models.IntegerField()
-    n_machines = models.IntegerField()
+    n_machines = models.IntegerField()  # paid for; to be paid for, while Stripe has no id yet
+    # More machines that were asked for and that Stripe has not charged yet, and since when.
+    wanted_machines = models.IntegerField(null=True, blank=True)
+    wanted_at = models.DateTimeField(null=True, blank=True)
+    # Fewer machines, from the renewal on.
+    renewal_machines = models.IntegerField(null=True, blank=True)
     stripe_id = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001
     started_at = models.DateTimeField()
     period_end = models.DateTimeField(null=True, blank=True)
