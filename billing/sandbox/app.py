@@ -243,6 +243,7 @@ class _Api:
         def work(request_id: str, headers: dict[str, str]) -> tuple[int, str]:
             meter = _meter_of(body) if route.path == METER_EVENTS else None
             with self._keys.only(key, _key_in_use), self._meters.only(meter, _locked):
+                self._spoil()
                 return self._once(route, request, body or query, key, request_id, headers)
 
         return self._guarded(request, key, work)
@@ -259,7 +260,6 @@ class _Api:
         if key:
             headers["Idempotency-Key"] = key
         try:
-            self._spoil()
             status, text = work(request_id, headers)
             if request.method == "POST" and self._chance("lose_answers"):
                 raise ApiError("An unknown error occurred.", status=500, kind="api_error")
@@ -332,6 +332,7 @@ class _Api:
                 path={k: str(v) for k, v in request.path_params.items()},
                 idempotency_key=key, request_id=request_id,
             )  # fmt: skip
+            self._spoil()
             with self.store.transaction():
                 if path.endswith("meter_event_stream"):
                     usage_v2.check_token(call, _token(request))
