@@ -53,6 +53,7 @@ from billing.sandbox.errors import ApiError, KeptRefusal
 from billing.sandbox.expand import expanded
 from billing.sandbox.forms import Params, unfold
 from billing.sandbox.store import Store, new_id
+from billing.sandbox.upgrade import upgrade
 
 log = logging.getLogger("billing.sandbox")
 
@@ -82,6 +83,9 @@ class Settings:
 def create_app(settings: Settings) -> Starlette:
     """Return the stand-in as an ASGI application over the state in `settings.data_dir`."""
     store = Store(settings.data_dir, due_of=clocks.due_of)
+    if store.is_outdated:
+        with store.transaction():
+            upgrade(store)
     trusted = ssl.create_default_context(cafile=settings.webhook_ca)
     _first_endpoint(store, settings)
     api = _Api(store, settings)

@@ -190,6 +190,19 @@ def test_a_preview_is_the_invoice_to_the_cent(world, behavior):
     assert preview["amount_due"] == real["amount_due"]
 
 
+def test_a_preview_of_a_cancellation_has_no_next_period(world):
+    world.card()
+    sub = world.subscribe(
+        {"price": world.price(1999), "quantity": 3}, {"price": world.price(33, metered=True)}
+    )
+    world.use(7, OCT_1)
+    ending = world.preview(sub, cancel_at_period_end=True)
+    going_on = world.preview(sub)
+
+    assert (amounts(ending), amounts(going_on)) == ([231], [5997, 231])
+    assert world.sub(sub)["cancel_at_period_end"] is False
+
+
 def test_a_yearly_upgrade_is_charged_at_once(world):
     world.card()
     sub = world.subscribe({"price": world.price(36500, interval="year"), "quantity": 1})
