@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from billing.gateways import StripeRefused
-from billing.services import prepaying
+from billing.services import add_ons, prepaying
 from billing.services.standing import announce_declined
 
 log = structlog.get_logger()
@@ -19,7 +19,7 @@ def tell_rest(*, account_id: str, at: datetime) -> None:
     Raises:
         StripeAway: from the gateway; call again.
     """
-    for step in (_yearly,):
+    for step in (_yearly, _add_ons):
         try:
             step(account_id, at)
         except StripeRefused:
@@ -30,3 +30,7 @@ def _yearly(account_id: str, at: datetime) -> None:
     words = prepaying.settle(account_id=account_id, at=at)
     if words:
         announce_declined(account_id=account_id, reason=words, at=at)
+
+
+def _add_ons(account_id: str, at: datetime) -> None:
+    add_ons.tell(account_id=account_id, at=at)
