@@ -100,6 +100,14 @@ def year_declined(name: str, *, reason: str) -> Message:
     )
 
 
+def code_refused(name: str, *, reason: str) -> Message:
+    """Say that a code that was typed while Stripe was away is not good."""
+    return Message(
+        f"{name}: the code was not accepted",
+        f"The code that you typed could be checked only now. {reason} Nothing is taken off.",
+    )
+
+
 def budget_reached(name: str, *, percent: int, total: str, budget: str, expected: str) -> Message:
     """Say that a share of the budget is used up."""
     return Message(

@@ -32,4 +32,9 @@ class Migration(migrations.Migration):
                 blank=True, db_default=models.Value([], models.JSONField()), default=list
             ),
         ),
+        migrations.AddField(
+            model_name="subscription",
+            name="code_told",
+            field=models.BooleanField(db_default=True, default=True),
+        ),
     ]

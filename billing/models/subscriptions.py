@@ -46,6 +46,7 @@ class Subscription(models.Model):
     end_told = models.BooleanField(default=True, db_default=True)
     has_card = models.BooleanField(default=False, db_default=False)  # to be charged with
     promotion_code = models.CharField(max_length=40, blank=True, db_default="")
+    code_told = models.BooleanField(default=True, db_default=True)  # Stripe knows the code
     percent_off = models.IntegerField(null=True, blank=True)  # what Stripe takes off by a coupon
     discount_ends_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -5,8 +5,8 @@ from datetime import datetime
 import structlog
 
 from billing.gateways import StripeRefused
-from billing.services import add_ons, prepaying
-from billing.services.standing import announce_declined
+from billing.services import add_ons, details, discounts, prepaying
+from billing.services.standing import announce_code_refused, announce_declined
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ def tell_rest(*, account_id: str, at: datetime) -> None:
     Raises:
         StripeAway: from the gateway; call again.
     """
-    for step in (_yearly, _add_ons):
+    for step in (_details, _code, _add_ons, _yearly):
         try:
             step(account_id, at)
         except StripeRefused:
@@ -30,6 +30,16 @@ def _yearly(account_id: str, at: datetime) -> None:
     words = prepaying.settle(account_id=account_id, at=at)
     if words:
         announce_declined(account_id=account_id, reason=words, at=at)
+
+
+def _details(account_id: str, at: datetime) -> None:
+    details.tell(account_id=account_id, at=at)
+
+
+def _code(account_id: str, at: datetime) -> None:
+    words = discounts.tell(account_id=account_id, at=at)
+    if words:
+        announce_code_refused(account_id=account_id, reason=words, at=at)
 
 
 def _add_ons(account_id: str, at: datetime) -> None:
