@@ -7,7 +7,7 @@ import structlog
 from django.utils import timezone
 
 from billing import selectors, services
-from billing.services import clocks, exchanging, inbox
+from billing.services import clocks, exchanging, inbox, telling
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
@@ -38,15 +38,17 @@ def open_subscription(
 ) -> dict[str, str]:
     """Tell Stripe of a subscription that was started here."""
     subscription = services.open_subscription(subscription_id=subscription_id, simulated=simulated)
+    telling.tell_rest(account_id=str(subscription.account_id), at=timezone.now())
     return {"status": subscription.status}
 
 
 @public_task("billing.tell_change")
 def tell_change(*, account_id: str, **_kwargs: Any) -> dict[str, bool]:
-    """Tell Stripe of another plan, or of an end, that was decided here."""
+    """Tell Stripe of another plan, an end, or whatever else was decided here."""
     told = services.tell_end(account_id=account_id)
     exchanged = exchanging.exchange_prices(account_id=account_id, at=timezone.now())
     services.send_adjustments(account_id=account_id, at=timezone.now())
+    telling.tell_rest(account_id=account_id, at=timezone.now())
     return {"told": told, "exchanged": exchanged}
 
 
@@ -118,6 +120,7 @@ def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     """Compare an account with Stripe: repair the mirrors, and say where the usage differs."""
     n_repaired = services.sync_account(account_id=account_id)
     services.tell_end(account_id=account_id)
+    telling.tell_rest(account_id=account_id, at=timezone.now())
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
     for found in services.usage_differences(account_id=account_id):

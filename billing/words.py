@@ -91,6 +91,23 @@ def trial_ends(name: str, *, ends: datetime, has_card: bool) -> Message:
     return Message(f"{name}: the trial ends on {day(ends)}", then)
 
 
+def year_declined(name: str, *, reason: str) -> Message:
+    """Say that machines that were to be paid for a year could not be."""
+    return Message(
+        f"{name}: the machines by the year were not paid",
+        f"Your card was asked once Stripe could be reached again. The bank says: {reason} Nothing"
+        " was charged and nothing was changed. Leave another card and ask for them again.",
+    )
+
+
+def code_refused(name: str, *, reason: str) -> Message:
+    """Say that a code that was typed while Stripe was away is not good."""
+    return Message(
+        f"{name}: the code was not accepted",
+        f"The code that you typed could be checked only now. {reason} Nothing is taken off.",
+    )
+
+
 def budget_reached(name: str, *, percent: int, total: str, budget: str, expected: str) -> Message:
     """Say that a share of the budget is used up."""
     return Message(

@@ -13,7 +13,7 @@ from billing.bills import MonthBill, SpanBill
 from billing.charges import Charge, Usage
 from billing.counting import MonthFacts
 from billing.forecast import HISTORY_DAYS, DayForecast, Forecast, forecast_days
-from billing.models import BillingAccount, BookedAddOn, LedgerCursor, LedgerEntry
+from billing.models import BillingAccount, BookedAddOn, LedgerCursor, LedgerEntry, Subscription
 from billing.periods import month_start, next_full_hour
 from billing.plans import EXTRA_ITEMS, USED, Item, Meter, Plan
 from billing.selectors.accounts import account_of, subscription_of
@@ -137,7 +137,7 @@ def usage_summary(factory: Factory, at: datetime) -> UsageSummary:
         item: forecast_days(_by_day(account, item, end=at), at=as_of, end=end)
         for item in EXTRA_ITEMS
     }
-    off = subscription.percent_off if subscription else None
+    off = _percent_off(subscription, end)
     projection = _Projection(
         here, currency, n_expected - _n_machines(shown[:-1]), expected, before=_before(bill, here),
         add_ons=_add_ons(account, currency), percent_off=off,
@@ -198,9 +198,18 @@ def _n_machines(parts: Sequence[SpanBill]) -> int:
     return sum(part.usage.used(Item.MACHINES) for part in parts)
 
 
-def _before(bill: MonthBill, here: SpanBill) -> int:
-    """Return what the month costs beside its present part."""
-    return bill.total - here.charge.total
+def _before(bill: MonthBill, here: SpanBill) -> tuple[int, ...]:
+    """Return the lines of the month beside its present part."""
+    parts = [n for part in bill.spans if part is not here for n in part.charge.items.values()]
+    return (*parts, *(a.amount_minor for a in bill.adjustments))
+
+
+def _percent_off(subscription: Subscription | None, invoiced_at: datetime) -> int | None:
+    """Return what is taken off the invoice that is made at a moment."""
+    if subscription is None:
+        return None
+    ends_at = subscription.discount_ends_at
+    return subscription.percent_off if ends_at is None or ends_at > invoiced_at else None
 
 
 def _add_ons(account: BillingAccount | None, currency: str) -> tuple[OtherLine, ...]:
@@ -262,7 +271,7 @@ class _Projection:
     currency: str
     n_expected: int  # machines, under the present plan
     expected: Mapping[Item, Forecast]
-    before: int
+    before: tuple[int, ...]  # lines of the month under other plans
     add_ons: tuple[OtherLine, ...]
     percent_off: int | None
 
@@ -296,13 +305,15 @@ class _Projection:
 
     def total(self, charge: Charge) -> int:
         """Return what stands on the invoice for a charge: all of it, the discount taken off."""
-        add_ons = sum(line.amount_minor for line in self.add_ons)
-        whole = charge.total + self.before + add_ons
-        return charges.discounted(whole, percent_off=self.percent_off)
+        add_ons = (line.amount_minor for line in self.add_ons)
+        lines = (*charge.items.values(), *self.before, *add_ons)
+        return charges.discounted(lines, percent_off=self.percent_off)
 
     def total_now(self) -> int:
-        whole = self.here.charge.total + self.before
-        return charges.discounted(whole, percent_off=self.percent_off)
+        return charges.discounted(self._lines_now(), percent_off=self.percent_off)
+
+    def _lines_now(self) -> tuple[int, ...]:
+        return (*self.here.charge.items.values(), *self.before)
 
     def days(self) -> tuple[DayRange, ...]:
         found = []
@@ -313,10 +324,10 @@ class _Projection:
 
     def others(self) -> tuple[OtherLine, ...]:
         lines = list(self.add_ons)
-        if self.before:
-            lines.insert(0, OtherLine("Before the present plan, and the change to it", self.before))
-        whole = self.here.charge.total + self.before
-        off = whole - charges.discounted(whole, percent_off=self.percent_off)
+        before = sum(self.before)
+        if before:
+            lines.insert(0, OtherLine("Before the present plan, and the change to it", before))
+        off = sum(self._lines_now()) - self.total_now()
         if off:
             lines.append(OtherLine(f"Discount of {self.percent_off} %, so far", -off))
         return tuple(lines)
@@ -394,15 +405,15 @@ def _daily(
     days, day = [], parts[0].span.start.date()
     totals = [Usage() for _ in parts]
     while datetime(day.year, day.month, day.day, tzinfo=UTC) < end:
-        whole = sum(
+        lines = [
             a.amount_minor for a in bill.adjustments if a.period_start.astimezone(UTC).date() <= day
-        )
+        ]
         for index, part in enumerate(parts):
             totals[index] += sums.get((index, day), Usage())
             if not terms.is_free(part.span):
                 cost = charges.charge(totals[index], plan=part.plan, currency=currency)
-                whole += cost.total
-        days.append(DayTotal(day, charges.discounted(whole, percent_off=off)))
+                lines += cost.items.values()
+        days.append(DayTotal(day, charges.discounted(lines, percent_off=off)))
         day += timedelta(days=1)
     return tuple(days)
 

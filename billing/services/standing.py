@@ -163,3 +163,19 @@ def announce_trial_end(*, account_id: str, at: datetime) -> None:
     message = words.trial_ends(account.factory.name, ends=live.trial_end, has_card=live.has_card)
     key = f"trial:{month_start(live.trial_end):%Y%m}:{min(reached)}"
     _tell(account, account.factory, message, _SOON, key, at)
+
+
+def announce_declined(*, account_id: str, reason: str, at: datetime) -> None:
+    """Write that a payment for a year, asked for while Stripe was away, was declined since."""
+    account = BillingAccount.objects.select_related("factory").get(pk=account_id)
+    if account.factory is not None:
+        message = words.year_declined(account.factory.name, reason=reason)
+        _tell(account, account.factory, message, _SOON, f"declined:{at:%Y%m%d%H%M}", at)
+
+
+def announce_code_refused(*, account_id: str, reason: str, at: datetime) -> None:
+    """Write that a code, typed while Stripe was away, was refused since."""
+    account = BillingAccount.objects.select_related("factory").get(pk=account_id)
+    if account.factory is not None:
+        message = words.code_refused(account.factory.name, reason=reason)
+        _tell(account, account.factory, message, _SOON, f"code:{at:%Y%m%d%H%M}", at)
