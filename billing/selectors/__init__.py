@@ -10,6 +10,7 @@ from billing.selectors.accounts import (
     unopened_subscriptions,
 )
 from billing.selectors.fit import Excess, excess, machines_in_use
+from billing.selectors.life import LifeView, life_view
 from billing.selectors.usage import (
     DayRange,
     DayTotal,
@@ -24,6 +25,7 @@ __all__ = [
     "DayRange",
     "DayTotal",
     "Excess",
+    "LifeView",
     "MachineCost",
     "MeterUsage",
     "OtherLine",
@@ -34,6 +36,7 @@ __all__ = [
     "accounts_to_review",
     "excess",
     "invoices",
+    "life_view",
     "machines_in_use",
     "subscription_of",
     "unopened_subscriptions",
