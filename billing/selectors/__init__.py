@@ -17,6 +17,7 @@ from billing.selectors.history import (
     ledger,
     ledger_days,
 )
+from billing.selectors.life import LifeView, life_view
 from billing.selectors.usage import (
     DayRange,
     DayTotal,
@@ -32,6 +33,7 @@ __all__ = [
     "DayTotal",
     "Excess",
     "LedgerDay",
+    "LifeView",
     "MachineCost",
     "MeterUsage",
     "OtherLine",
@@ -46,6 +48,7 @@ __all__ = [
     "invoices_with_credits",
     "ledger",
     "ledger_days",
+    "life_view",
     "machines_in_use",
     "subscription_of",
     "unopened_subscriptions",

@@ -13,7 +13,8 @@ from django.db import transaction
 
 from billing import plans
 from billing.gateways import StripeGateway, StripeRefused, gateway
-from billing.models import BillingAccount, Invoice, Subscription, YearlyMachines
+from billing.models import BillingAccount
+from billing.selectors.life import currency_is_fixed
 from billing.services.accounts import account_for, owner_email
 from tenants import audit, jobs
 from tenants.models import Factory, User
@@ -119,15 +120,6 @@ def _checked(kind: str, value: str) -> str:
     if not re.fullmatch(TAX_ID_FORMS[kind], written):
         raise BadTaxId(f"{written} does not have the form of this kind of tax id.")
     return written
-
-
-def currency_is_fixed(account: BillingAccount) -> bool:
-    """Say whether something was, or is about to be, charged in the account's currency."""
-    return (
-        Subscription.objects.filter(account=account).exists()
-        or YearlyMachines.objects.filter(account=account).exists()
-        or Invoice.objects.filter(account=account).exists()
-    )
 
 
 @transaction.atomic

@@ -49,6 +49,10 @@ def buy(acme, n, at=OCT_10):
     return yearly.set_yearly(factory=acme, n_machines=n, by=None, at=at)
 
 
+def last_term():
+    return PrepaidTerm.objects.latest("starts_at")
+
+
 def years_later(at, n=1):
     return at.replace(year=at.year + n)
 
@@ -113,7 +117,7 @@ def test_more_machines_cost_to_the_cent_what_the_preview_said(acme, account, str
     share = (row.period_end - at) / (row.period_end - OCT_10)
     assert second.total_minor == pytest.approx((n - 1) * 29_000 * share, abs=1)
     assert (row.n_machines, item_of(stripe).quantity) == (n, n)
-    assert PrepaidTerm.objects.order_by("-starts_at").first().starts_at == next_full_hour(at)
+    assert last_term().starts_at == next_full_hour(at)
 
 
 def test_a_preview_holds_for_its_moment_though_it_is_confirmed_later(acme, account, stripe):
@@ -208,7 +212,7 @@ def test_an_ended_year_is_not_renewed(acme, account, stripe):
 
     row.refresh_from_db()
     assert row.ended_at == row.period_end
-    last = PrepaidTerm.objects.order_by("-starts_at").first()
+    last = last_term()
     assert (last.n_machines, last.starts_at) == (0, next_full_hour(row.period_end))
     assert len(yearly_invoices(account, stripe)) == 1
 
@@ -335,7 +339,7 @@ def test_the_webhook_of_a_yearly_subscription_brings_its_mirror_up_to_date(acme,
 
     row.refresh_from_db()
     assert row.ended_at is not None
-    assert PrepaidTerm.objects.order_by("-starts_at").first().n_machines == 0
+    assert last_term().n_machines == 0
 
 
 @pytest.mark.parametrize(
