@@ -6,8 +6,16 @@ from billing.selectors.accounts import (
     accounts_at_stripe,
     accounts_to_review,
     invoices,
+    payers,
     subscription_of,
     unopened_subscriptions,
+)
+from billing.selectors.budgets import (
+    AlertView,
+    BudgetView,
+    CapView,
+    budget_view,
+    cap_views,
 )
 from billing.selectors.fit import Excess, excess, machines_in_use
 from billing.selectors.usage import (
@@ -21,6 +29,9 @@ from billing.selectors.usage import (
 )
 
 __all__ = [
+    "AlertView",
+    "BudgetView",
+    "CapView",
     "DayRange",
     "DayTotal",
     "Excess",
@@ -32,9 +43,12 @@ __all__ = [
     "account_of",
     "accounts_at_stripe",
     "accounts_to_review",
+    "budget_view",
+    "cap_views",
     "excess",
     "invoices",
     "machines_in_use",
+    "payers",
     "subscription_of",
     "unopened_subscriptions",
     "usage_summary",

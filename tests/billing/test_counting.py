@@ -1,6 +1,6 @@
 """The count of a month against a reference that knows the written rules and not the code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -73,7 +73,7 @@ class Reference:
             return end
         return span.carried.get("machines", 0) + end - (before[-1] if before else 0)
 
-    def used(self, rows: list[SourceHour], span: Span) -> int:
+    def used(self, rows: Sequence[SourceHour], span: Span) -> int:
         return sum(max(0, r.n) for r in rows if span.start <= r.hour < span.end)
 
     def growth(self, span: Span) -> int:
