@@ -96,6 +96,12 @@ def usage_between(
     return usage_of(rows.values_list("meter").annotate(total=Sum("quantity")).order_by())
 
 
+def whole_usage(account: BillingAccount, start: datetime, end: datetime) -> Usage:
+    """Return the ledger's sums for the hours of [start, end), also what has its own line."""
+    rows = entries(account, start, end)
+    return usage_of(rows.values_list("meter").annotate(total=Sum("quantity")).order_by())
+
+
 def usage_of(sums: Iterable[tuple[str, int]]) -> Usage:
     return Usage({Meter(meter): total for meter, total in sums if total})
 

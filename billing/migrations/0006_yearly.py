@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0004_subscriptions_budgets_proofs")]
+    dependencies = [("billing", "0005_caps")]
 
     operations = [
         migrations.AddField(

@@ -6,8 +6,16 @@ from billing.selectors.accounts import (
     accounts_at_stripe,
     accounts_to_review,
     invoices,
+    payers,
     subscription_of,
     unopened_subscriptions,
+)
+from billing.selectors.budgets import (
+    AlertView,
+    BudgetView,
+    CapView,
+    budget_view,
+    cap_views,
 )
 from billing.selectors.fit import Excess, excess, machines_in_use
 from billing.selectors.history import (
@@ -29,6 +37,9 @@ from billing.selectors.usage import (
 )
 
 __all__ = [
+    "AlertView",
+    "BudgetView",
+    "CapView",
     "DayRange",
     "DayTotal",
     "Excess",
@@ -42,6 +53,8 @@ __all__ = [
     "account_of",
     "accounts_at_stripe",
     "accounts_to_review",
+    "budget_view",
+    "cap_views",
     "counted_to",
     "excess",
     "invoices",
@@ -50,6 +63,7 @@ __all__ = [
     "ledger_days",
     "life_view",
     "machines_in_use",
+    "payers",
     "subscription_of",
     "unopened_subscriptions",
     "usage_summary",

@@ -140,7 +140,7 @@ def usage_summary(factory: Factory, at: datetime) -> UsageSummary:
     off = _percent_off(subscription, end)
     projection = _Projection(
         here, currency, n_expected - _n_machines(shown[:-1]), expected, before=_before(bill, here),
-        add_ons=_add_ons(account, currency), percent_off=off,
+        add_ons=_add_ons(account, currency), percent_off=off, most=_most_extra(account, shown),
     )  # fmt: skip
     middle, low, high = projection.at_end()
     previous = _previous(account, at)
@@ -225,6 +225,19 @@ def _add_ons(account: BillingAccount | None, currency: str) -> tuple[OtherLine, 
     )
 
 
+def _most_extra(account: BillingAccount | None, parts: Sequence[SpanBill]) -> dict[Item, int]:
+    """Return how many units beyond the included the owner's caps leave for the present part."""
+    if account is None:
+        return {}
+    found: dict[Item, int] = {}
+    for item in EXTRA_ITEMS:
+        cap = terms.cap_of(account, item=item, month=month_start(parts[-1].span.start))
+        if cap is not None and cap.max_extra is not None:
+            before = sum(p.usage.beyond(item) for p in parts[:-1] if not terms.is_free(p.span))
+            found[item] = max(0, cap.max_extra - before)
+    return found
+
+
 def _previous(account: BillingAccount | None, at: datetime) -> tuple[DayTotal, ...]:
     """Return the bill of the month before, day by day; nothing where it cost nothing."""
     if account is None:
@@ -274,6 +287,7 @@ class _Projection:
     before: tuple[int, ...]  # lines of the month under other plans
     add_ons: tuple[OtherLine, ...]
     percent_off: int | None
+    most: Mapping[Item, int]  # what the owner's caps leave of each meter
 
     def _charge(self, more: Mapping[Item, float], *, n_machines: int) -> Charge:
         counted = dict(self.here.usage.counted)
@@ -287,6 +301,10 @@ class _Projection:
                 off = plans.TAKEN_OFF[item][0]
                 counted[off] = counted.get(off, 0) + self.here.plan.allowance(item)
             counted[USED[item]] = counted.get(USED[item], 0) + round(n)
+        for item, most in self.most.items():
+            beyond = max(0, Usage(counted).beyond(item) - most)
+            off = plans.TAKEN_OFF[item][-1]
+            counted[off] = counted.get(off, 0) + beyond
         return charges.charge(Usage(counted), plan=self.here.plan, currency=self.currency)
 
     def _at(self, index: int) -> tuple[Charge, Charge, Charge]:

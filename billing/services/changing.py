@@ -14,6 +14,7 @@ from billing.plans import Plan
 from billing.selectors import Excess
 from billing.services import upgrading
 from billing.services.accounts import account_for
+from billing.services.budgets import watch_caps
 from billing.services.entitlements import write_limits
 from billing.services.ledger import roll_up
 from billing.services.subscriptions import live_subscription, start_subscription, write_term
@@ -201,6 +202,7 @@ def _change_now(
         upgrading.write(account, upgrade, is_trial=False, at=at)
     subscription.plan, subscription.version = chosen.key, chosen.version
     write_limits(factory=factory, plan=chosen)
+    watch_caps(account_id=str(account.pk), at=at)
 
 
 @transaction.atomic

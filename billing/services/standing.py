@@ -11,7 +11,7 @@ from billing.models import BillingAccount, Invoice, Subscription
 from billing.periods import month_start
 from billing.services.entitlements import write_standing
 from tenants import audit, jobs
-from tenants.models import Factory, Membership, Role
+from tenants.models import Factory
 from tenants.notifications import notify
 
 log = structlog.get_logger()
@@ -135,17 +135,8 @@ def _tell(
         text=message.text,
         path=USAGE_PATH,
         key=f"billing:{account.pk}:{key}",
-        recipients=payers(factory),
+        recipients=selectors.payers(factory),
         at=at,
-    )
-
-
-def payers(factory: Factory) -> list[int]:
-    """Return the ids of the people who look after a factory's account."""
-    return list(
-        Membership.objects.filter(factory=factory, role__in=(Role.OWNER, Role.ADMIN))
-        .order_by("user_id")
-        .values_list("user_id", flat=True)
     )
 
 

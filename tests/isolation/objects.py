@@ -322,6 +322,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 # Task -> the arguments with which it would touch something of acme.
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
+    "billing.watch_caps": account_id,
     "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
     "mlops.judge_images": lambda factory: {"image_ids": [str(image_id(factory))]},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
