@@ -34,10 +34,14 @@ class MonthBill:
     adjustments: tuple[Adjustment, ...]
 
     @property
+    def lines(self) -> tuple[int, ...]:
+        """Return the amounts as they stand on the invoice, a line each."""
+        charged = (amount for span in self.spans for amount in span.charge.items.values())
+        return (*charged, *(a.amount_minor for a in self.adjustments))
+
+    @property
     def total(self) -> int:
-        return sum(s.charge.total for s in self.spans) + sum(
-            a.amount_minor for a in self.adjustments
-        )
+        return sum(self.lines)
 
     def charged(self, item: Item) -> int:
         return sum(s.charge.items[item] for s in self.spans)

@@ -21,7 +21,7 @@ _HEADS = {
     Cause.CANCELLED: "The subscription has ended, as it was asked for.",
 }
 _ACTIONS = {
-    Cause.UNPAID: ("Pay now", "frontend:usage"),
+    Cause.UNPAID: ("Pay now", "frontend:payment"),
     Cause.NO_PLAN: ("Choose a plan", "frontend:plan"),
     Cause.CANCELLED: ("Choose a plan", "frontend:plan"),
 }
@@ -84,7 +84,7 @@ def _trial(factory: Factory, now: datetime) -> Banner | None:
         words = "From then on the plan is charged by the month. Nothing is to be done."
         return Banner(f"The trial ends on {ends}.", words, is_urgent=False)
     words = "Leave a card before then to go on. Without one nothing is charged and the plan ends."
-    url = reverse("frontend:plan")
+    url = reverse("frontend:payment")
     return Banner(f"The trial ends on {ends}.", words, False, "Leave a card", url)
 
 

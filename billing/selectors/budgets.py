@@ -128,10 +128,10 @@ def _recipients(factory: Factory) -> str:
 
 def month_so_far(account: BillingAccount, month: datetime) -> int:
     """Return what a month has come to, as Usage and bill shows it: with discount, without tax."""
-    total = bills.month_bill(account, month).total
+    bill = bills.month_bill(account, month)
     subscription = subscription_of(account.factory) if account.factory else None
     off = subscription.percent_off if subscription else None
-    return charges.discounted(total, percent_off=off)
+    return charges.discounted(bill.lines, percent_off=off)
 
 
 def cap_views(factory: Factory, at: datetime) -> tuple[CapView, ...]:

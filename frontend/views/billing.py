@@ -8,7 +8,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from billing import selectors as billing_selectors
-from frontend import bill
+from billing.selectors import UsageSummary
+from frontend import bill, bill_limits
+from frontend.formats import money
 from frontend.pages import may, page
 from production import selectors as production_selectors
 from telemetry import selectors as telemetry_selectors
@@ -25,9 +27,37 @@ def usage(request: PortalRequest) -> HttpResponse:
     now = timezone.now()
     summary = billing_selectors.usage_summary(request.factory, now)
     hours = telemetry_selectors.usage_by_hour(start=now - timedelta(days=bill.HEAT_DAYS), end=now)
-    found = bill.usage_page(summary, hours=hours, coming=_coming(summary.counted_to, now), now=now)
-    context = {"usage": found, "may_manage": may(request, "billing.manage")}
+    budget = billing_selectors.budget_view(request.factory, now, summary=summary)
+    found = bill.usage_page(
+        summary,
+        hours=hours,
+        coming=_coming(summary.counted_to, now),
+        now=now,
+        budget_minor=budget.amount_minor,
+    )
+    context = {
+        "usage": found,
+        "budget": bill_limits.budget_card(budget, currency=summary.currency),
+        "may_manage": may(request, "billing.manage"),
+        **_caps(request, summary, now),
+    }
     return render(request, "frontend/usage.html", context)
+
+
+def _caps(request: PortalRequest, summary: UsageSummary, now: datetime) -> dict[str, object]:
+    """Return where the meters stop; on a free plan there is nothing to stop."""
+    if not summary.plan.is_paid:
+        return {"caps": [], "buy_back": None}
+    views = billing_selectors.cap_views(request.factory, now)
+    prices = {
+        extra.item: f"{money(extra.prices[summary.currency], summary.currency)} per"
+        f" {extra.per_label}."
+        for extra in summary.plan.extras.values()
+    }
+    return {
+        "caps": bill_limits.cap_cards(views, prices=prices, now=now),
+        "buy_back": bill_limits.buy_back_of(views, currency=summary.currency, now=now),
+    }
 
 
 @works_suspended

@@ -10,7 +10,7 @@ from billing import plans
 from billing import selectors as billing_selectors
 from billing import services as billing_services
 from billing.services import ChangePreview
-from frontend import bill_plan
+from frontend import bill_extras, bill_plan
 from frontend.bill import date_words
 from frontend.pages import page
 from tenants.requests import PortalRequest
@@ -26,12 +26,16 @@ _MOST_WORDS = 500
 def plan(request: PortalRequest) -> HttpResponse:
     if request.method == "POST":
         return _choose(request)
+    now = timezone.now()
+    life = billing_selectors.life_view(request.factory, now)
     context = {
         "plan": bill_plan.plan_page(
             account=billing_services.account_for(request.factory),
             subscription=billing_selectors.subscription_of(request.factory),
-            now=timezone.now(),
-        )
+            now=now,
+        ),
+        "extras": bill_extras.extras_of(life),
+        "life": life,
     }
     return render(request, "frontend/billing/plan.html", context)
 

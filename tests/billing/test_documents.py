@@ -31,7 +31,7 @@ def answer(monkeypatch, settings):
 
     def say(*args, **kwargs):
         made = Answer(*args, **kwargs)
-        monkeypatch.setattr(documents.requests, "get", lambda *_a, **_k: made)
+        monkeypatch.setattr(requests, "get", lambda *_a, **_k: made)
 
     return say
 
@@ -94,7 +94,7 @@ def test_nobody_there_means_try_again(monkeypatch, settings):
     def refuse(*_args, **_kwargs):
         raise requests.ConnectionError
 
-    monkeypatch.setattr(documents.requests, "get", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
 
     with pytest.raises(StripeAway):
         documents.pdf(URL)
