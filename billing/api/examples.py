@@ -212,3 +212,9 @@ CAPS = OpenApiExample(
         "words": "What comes beyond is kept for 7 days and can be bought back.",
     },
 )
+NEW_BUDGET = OpenApiExample("550 euros", request_only=True, value={"amount_minor": 55000})
+NEW_CAP = OpenApiExample(
+    "Ten million extra readings",
+    request_only=True,
+    value={"item": "readings", "max_extra": 10_000_000, "action": "keep"},
+)

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from billing.api import subscription, views
+from billing.api import limits, subscription, views
 
 app_name = "billing-api"
 urlpatterns = [
     path("usage/", views.UsageView.as_view(), name="usage"),
+    path("budget/", limits.BudgetView.as_view(), name="budget"),
+    path("caps/", limits.CapsView.as_view(), name="caps"),
     path("plans/", subscription.PlansView.as_view(), name="plans"),
     path("subscription/", subscription.SubscriptionView.as_view(), name="subscription"),
     path("subscription/keep/", subscription.KeepView.as_view(), name="subscription-keep"),

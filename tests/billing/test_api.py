@@ -71,7 +71,7 @@ def test_another_factory_s_invoice_is_not_there(acme, api_key, other_api_key):
     assert get(f"/api/v1/invoices/{own.pk}/", other_api_key).status_code == 404
 
 
-PATHS = ["usage", "invoices", "plans", "subscription", "ledger"]
+PATHS = ["usage", "invoices", "plans", "subscription", "ledger", "budget", "caps"]
 
 
 @pytest.mark.parametrize("path", [f"/api/v1/{path}/" for path in PATHS])
@@ -201,3 +201,49 @@ def test_a_pdf_that_is_not_there_is_answered_as_such(acme, api_key, monkeypatch,
     monkeypatch.setattr(documents, "pdf", refuse)
 
     assert get(f"/api/v1/invoices/{invoice.pk}/pdf/", api_key).status_code == status
+
+
+def put(owner, path: str, body: object):
+    return owner.request(
+        "PUT", f"/api/v1/{path}/", json.dumps(body), content_type="application/json"
+    )
+
+
+def test_a_budget_is_set_by_people_and_read_by_keys(portal, api_key, acme):
+    assert call("PUT", "budget/", api_key, {"amount_minor": 5}).status_code == 403
+
+    assert put(portal(), "budget", {"amount_minor": 55_000}).json()["amount_minor"] == 55_000
+
+    body = get("/api/v1/budget/", api_key).json()
+    assert [alert["amount_minor"] for alert in body["alerts"]] == [27_500, 44_000, 55_000]
+    assert put(portal(), "budget", {"amount_minor": None}).json()["amount_minor"] is None
+
+
+@pytest.mark.parametrize("amount", [0, -1, 10**13, "x", 1.5])
+def test_a_budget_that_means_nothing_is_refused(portal, amount):
+    assert put(portal(), "budget", {"amount_minor": amount}).status_code == 400
+
+
+def test_a_cap_is_set_by_people_and_read_by_keys(portal, api_key, acme, readings):
+    services.start_subscription(factory=acme, plan="workshop", by=None)
+    wanted = {"item": "readings", "max_extra": 7, "action": "refuse"}
+    assert call("PUT", "caps/", api_key, wanted).status_code == 403
+
+    assert put(portal(), "caps", wanted).status_code == 200
+
+    caps = {cap["item"]: cap for cap in get("/api/v1/caps/", api_key).json()}
+    assert (caps["readings"]["max_extra"], caps["readings"]["action"]) == (7, "refuse")
+    assert caps["images"]["actions"] == ["refuse"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"item": "archive_mb", "max_extra": 1, "action": "refuse"},
+        {"item": "images", "max_extra": 1, "action": "keep"},
+        {"item": "readings", "max_extra": -1, "action": "keep"},
+        {"item": "readings", "action": "keep"},
+    ],
+)
+def test_a_cap_that_is_not_offered_is_refused(portal, acme, readings, body):
+    assert put(portal(), "caps", body).status_code == 400
