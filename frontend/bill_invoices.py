@@ -145,6 +145,8 @@ def _period(start: datetime, end: datetime) -> str:
     first, last = start.astimezone(UTC), end.astimezone(UTC) - timedelta(seconds=1)
     if last.date() <= first.date():
         return date_words(first)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} to {date_words(last)}"
     if first.year != last.year:
         return f"{date_words(first)} to {date_words(last)}"
     return f"{first.day} {first:%B} to {date_words(last)}"

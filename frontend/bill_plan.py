@@ -185,6 +185,8 @@ def included(plan: Plan) -> tuple[str, ...]:
         f"{quantity(f'{item}', n)} {_CARRIED_WORDS[item]} a month"
         for item, n in plan.included.items()
     ]
+    if plan.is_paid and plan.trainings_per_month is None:
+        points.append("As many models trained as you like")
     for n, words in (
         (plan.images_per_month, "images a month"),
         (plan.planning_minutes_per_month, "planning minutes a month"),
@@ -205,7 +207,7 @@ def preview_page(
         key=plan.key,
         name=plan.name,
         heading=f"{plan.name} instead of {preview.current.name}",
-        starts="At once" if preview.is_at_once else f"On {date_words(preview.starts_at)}",
+        starts="At once" if preview.is_at_once else f"From {date_words(preview.starts_at)} on",
         is_trial=trial,
         stamp=f"{preview.amount_minor}:{preview.starts_at:%Y%m%d%H}"
         if preview.amount_minor

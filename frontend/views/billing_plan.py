@@ -112,7 +112,7 @@ def _choose(request: PortalRequest) -> HttpResponse:
     except billing_services.TrialUsed:
         messages.error(request, "The trial was used before. Choose the plan without one.")
     else:
-        starts = "" if found.is_at_once else f" It holds from {shown.starts.removeprefix('On ')}."
+        starts = "" if found.is_at_once else f" It holds from {date_words(found.starts_at)} on."
         messages.success(request, f"{found.plan.name} is chosen.{starts}")
     return redirect("frontend:plan")
 
