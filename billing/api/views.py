@@ -24,7 +24,7 @@ from billing.api.serializers import (
 )
 from billing.gateways import StripeAway
 from billing.models import Invoice, LedgerEntry
-from tenants.api.errors import ErrorSerializer
+from tenants.api.errors import Conflict, ErrorSerializer
 from tenants.context import current_factory
 
 
@@ -99,10 +99,11 @@ class InvoicePdfView(APIView):
         operation_id="invoices_pdf",
         tags=["billing"],
         summary="The PDF of an invoice",
-        description="404 also while the invoice is a draft: its PDF is made when it is final.",
+        description="409 while the invoice is a draft: its PDF is made when it is final.",
         responses={
             (200, "application/pdf"): OpenApiTypes.BINARY,
-            404: OpenApiResponse(ErrorSerializer, "No such invoice, or no PDF of it yet"),
+            404: OpenApiResponse(ErrorSerializer, "No such invoice"),
+            409: OpenApiResponse(ErrorSerializer, "There is no PDF of it yet"),
             503: OpenApiResponse(ErrorSerializer, "The payment provider does not answer"),
         },
     )
@@ -112,8 +113,8 @@ class InvoicePdfView(APIView):
             raise Http404
         try:
             body = documents.pdf(invoice.pdf_url)
-        except documents.NoDocument:
-            raise Http404 from None
+        except documents.NoDocument as error:
+            raise Conflict("There is no PDF of this invoice yet.") from error
         except StripeAway as error:
             raise DocumentAway from error
         return HttpResponse(body, content_type="application/pdf")

@@ -190,7 +190,7 @@ def test_a_pdf_comes_to_its_own_factory_only(acme, api_key, other_api_key, monke
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(documents.NoDocument("x"), 404), (StripeAway("x"), 503)]
+    ("error", "status"), [(documents.NoDocument("x"), 409), (StripeAway("x"), 503)]
 )
 def test_a_pdf_that_is_not_there_is_answered_as_such(acme, api_key, monkeypatch, error, status):
     invoice = invoice_of(acme, "in_acme")
