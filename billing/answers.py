@@ -127,6 +127,19 @@ class StripeProduct:
 
 
 @dataclass(frozen=True, slots=True)
+class StripePrice:
+    """A recurring price; `meter_id` is empty where it is paid in advance."""
+
+    id: str
+    lookup_key: str
+    product_id: str
+    currency: str
+    unit_amount: Decimal
+    interval: str
+    meter_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StripeCoupon:
     """`months` says how long a coupon of duration `repeating` takes something off."""
 
@@ -143,7 +156,10 @@ class StripeCoupon:
 
 @dataclass(frozen=True, slots=True)
 class StripePromotionCode:
-    """A code that a customer types, and what its coupon takes off."""
+    """A code that a customer types, and what its coupon takes off.
+
+    One that is not active was switched off, is over, or is used up.
+    """
 
     id: str
     code: str
@@ -154,6 +170,7 @@ class StripePromotionCode:
     duration: str
     months: int | None
     active: bool
+    is_used_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +366,20 @@ def coupon(body: Any) -> StripeCoupon:
     )
 
 
+def price(body: Any) -> StripePrice:
+    """Read a price; one that is paid once has the interval ""."""
+    recurring = body.recurring
+    return StripePrice(
+        id=body.id,
+        lookup_key=body.lookup_key or "",
+        product_id=body.product,
+        currency=body.currency.upper(),
+        unit_amount=Decimal(str(body.unit_amount_decimal)),
+        interval=recurring.interval if recurring else "",
+        meter_id=(recurring.meter or "") if recurring else "",
+    )
+
+
 def promotion_code(body: Any) -> StripePromotionCode:
     """Read a promotion code whose coupon is expanded."""
     taken = coupon(body.promotion.coupon)
@@ -362,7 +393,12 @@ def promotion_code(body: Any) -> StripePromotionCode:
         duration=taken.duration,
         months=taken.months,
         active=body.active,
+        is_used_up=_is_used_up(body) or _is_used_up(body.promotion.coupon),
     )
+
+
+def _is_used_up(body: Any) -> bool:
+    return body.max_redemptions is not None and body.times_redeemed >= body.max_redemptions
 
 
 def credit_note(body: Any) -> StripeCreditNote:

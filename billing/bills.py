@@ -34,10 +34,14 @@ class MonthBill:
     adjustments: tuple[Adjustment, ...]
 
     @property
+    def lines(self) -> tuple[int, ...]:
+        """Return the amounts as they stand on the invoice, a line each."""
+        charged = (amount for span in self.spans for amount in span.charge.items.values())
+        return (*charged, *(a.amount_minor for a in self.adjustments))
+
+    @property
     def total(self) -> int:
-        return sum(s.charge.total for s in self.spans) + sum(
-            a.amount_minor for a in self.adjustments
-        )
+        return sum(self.lines)
 
     def charged(self, item: Item) -> int:
         return sum(s.charge.items[item] for s in self.spans)
@@ -93,6 +97,12 @@ def usage_between(
     rows = rows.exclude(delivery__state=_STATE.LATE) if states is None else rows.filter(
         delivery__state__in=states
     )  # fmt: skip
+    return usage_of(rows.values_list("meter").annotate(total=Sum("quantity")).order_by())
+
+
+def whole_usage(account: BillingAccount, start: datetime, end: datetime) -> Usage:
+    """Return the ledger's sums for the hours of [start, end), also what has its own line."""
+    rows = entries(account, start, end)
     return usage_of(rows.values_list("meter").annotate(total=Sum("quantity")).order_by())
 
 

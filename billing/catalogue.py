@@ -6,13 +6,13 @@ A changed price is a new version of the price list: new prices at Stripe, the ol
 whoever has them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from billing import plans
-from billing.answers import StripeItem, StripeSubscription
+from billing.answers import StripeItem, StripeProduct, StripeSubscription
 from billing.gateways import StripeGateway
 from billing.plans import ITEM_OF, SIGN, AddOn, Coupon, Item, Meter, Plan, PriceBook
 
@@ -23,6 +23,8 @@ EVENT_NAMES: Mapping[Item, str] = {
     Item.PLANNING_MINUTES: "takt_extra_planning_minutes",
     Item.ARCHIVE_MB: "takt_extra_archive_mb",
 }
+# The metadata by which a product at Stripe is known as one of ours.
+PRODUCT_KEY = "takt_product"
 _METER_LABELS: Mapping[Item, str] = {
     Item.MACHINES: "Active machines",
     Item.READINGS: "Readings beyond the included",
@@ -50,6 +52,7 @@ class PriceSpec:
     """A price as it is to stand at Stripe; licensed ones (paid in advance) have no meter."""
 
     lookup_key: str
+    product_key: str  # one product for all currencies and versions
     product: str
     unit_label: str
     currency: str
@@ -63,6 +66,7 @@ def prices_of(plan: Plan, *, currency: str) -> tuple[PriceSpec, ...]:
     suffix = _suffix(currency, plan.version)
     machines = PriceSpec(
         lookup_key=f"takt_{plan.key}_machine_{suffix}",
+        product_key=f"{plan.key}_machine",
         product=f"{plan.name}: active machines",
         unit_label="machine",
         currency=currency,
@@ -72,6 +76,7 @@ def prices_of(plan: Plan, *, currency: str) -> tuple[PriceSpec, ...]:
     extras = [
         PriceSpec(
             lookup_key=f"takt_{plan.key}_{item}_{suffix}",
+            product_key=f"{plan.key}_{item}",
             product=f"{plan.name}: {extra.label.lower()} beyond the included",
             unit_label=extra.unit,
             currency=currency,
@@ -87,6 +92,7 @@ def yearly_price(plan: Plan, *, currency: str) -> PriceSpec:
     """Return the price of a machine for twelve months in advance."""
     return PriceSpec(
         lookup_key=f"takt_{plan.key}_machine_year_{_suffix(currency, plan.version)}",
+        product_key=f"{plan.key}_machine_year",
         product=f"{plan.name}: machines for a year",
         unit_label="machine",
         currency=currency,
@@ -98,6 +104,7 @@ def yearly_price(plan: Plan, *, currency: str) -> PriceSpec:
 def add_on_price(add_on: AddOn, *, currency: str, version: int) -> PriceSpec:
     return PriceSpec(
         lookup_key=f"takt_addon_{add_on.key}_{_suffix(currency, version)}",
+        product_key=f"addon_{add_on.key}",
         product=add_on.name,
         unit_label="month",
         currency=currency,
@@ -126,26 +133,48 @@ def ensure(gateway: StripeGateway, *, plan: Plan, currency: str) -> list[str]:
     return ensure_prices(gateway, prices_of(plan, currency=currency))
 
 
-def ensure_prices(gateway: StripeGateway, specs: tuple[PriceSpec, ...]) -> list[str]:
+def ensure_prices(gateway: StripeGateway, specs: Sequence[PriceSpec]) -> list[str]:
     known = gateway.prices([spec.lookup_key for spec in specs])
     missing = [spec for spec in specs if spec.lookup_key not in known]
-    meters = ensure_meters(gateway) if any(spec.event_name for spec in missing) else {}
-    for spec in missing:
-        known[spec.lookup_key] = create(gateway, spec, meters)
+    if missing:
+        known |= create_prices(gateway, missing)
     return [known[spec.lookup_key] for spec in specs]
 
 
-def create(gateway: StripeGateway, spec: PriceSpec, meters: Mapping[str, str]) -> str:
-    """Create a price at Stripe and return its id."""
-    return gateway.create_price(
-        lookup_key=spec.lookup_key,
-        product=spec.product,
+def create_prices(gateway: StripeGateway, specs: Sequence[PriceSpec]) -> dict[str, str]:
+    """Create prices that Stripe does not have, with what they need; return their ids by key."""
+    meters = ensure_meters(gateway) if any(spec.event_name for spec in specs) else {}
+    products = {p.metadata[PRODUCT_KEY]: p.id for p in our_products(gateway)}
+    created = {}
+    for spec in specs:
+        if spec.product_key not in products:
+            products[spec.product_key] = create_product(gateway, spec)
+        created[spec.lookup_key] = gateway.create_price(
+            lookup_key=spec.lookup_key,
+            product=spec.product,
+            unit_label=spec.unit_label,
+            currency=spec.currency.lower(),
+            unit_amount=spec.unit_amount,
+            meter_id=meters.get(spec.event_name, ""),
+            interval=spec.interval,
+            licensed=not spec.event_name,
+            product_id=products[spec.product_key],
+        )
+    return created
+
+
+def our_products(gateway: StripeGateway) -> list[StripeProduct]:
+    """Return the active products that were made from a price list, oldest last."""
+    return [p for p in gateway.products() if p.active and PRODUCT_KEY in p.metadata]
+
+
+def create_product(gateway: StripeGateway, spec: PriceSpec) -> str:
+    return gateway.create_product(
+        key=f"product-{spec.product_key}-{spec.product}",
+        name=spec.product,
+        description="",
         unit_label=spec.unit_label,
-        currency=spec.currency.lower(),
-        unit_amount=spec.unit_amount,
-        meter_id=meters.get(spec.event_name, ""),
-        interval=spec.interval,
-        licensed=not spec.event_name,
+        metadata={PRODUCT_KEY: spec.product_key},
     )
 
 

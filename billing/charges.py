@@ -1,6 +1,6 @@
 """From counted quantities to money. Pure; the same rule as on the invoice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -72,11 +72,17 @@ def upgrade_amount(
     return floor(n_machines * difference * share + Fraction(1, 2))
 
 
-def discounted(amount: int, *, percent_off: int | None) -> int:
-    """Return what is left of an amount after a discount; Stripe rounds what it takes off."""
-    if not percent_off or amount <= 0:
-        return amount
-    return amount - floor(Fraction(amount * percent_off, 100) + Fraction(1, 2))
+def discounted(lines: Iterable[int], *, percent_off: int | None) -> int:
+    """Return what is left of the lines of an invoice after a discount.
+
+    What is taken off is rounded half up for each line, as each has its discount on the invoice;
+    lines that give back are not discounted.
+    """
+    return sum(line - _off(line, percent_off or 0) for line in lines)
+
+
+def _off(line: int, percent_off: int) -> int:
+    return floor(Fraction(max(0, line) * percent_off, 100) + Fraction(1, 2))
 
 
 def cost_by_source(

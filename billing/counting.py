@@ -6,7 +6,7 @@ all end in the same sums.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,7 +44,8 @@ class MonthFacts:
     readings: Sequence[MachineHour] = ()
     images: Sequence[SourceHour] = ()
     planning_minutes: Sequence[SourceHour] = ()
-    # The archive's size in bytes from an hour on; the first row may be the month's first hour.
+    # The archive's size in bytes from an hour on, in order. That at the month's start may come
+    # first, before the change of the month's first hour.
     archive: Sequence[tuple[datetime, int]] = ()
 
 
@@ -54,6 +55,7 @@ class Rules:
 
     prepaid: Sequence[tuple[datetime, int]] = ()  # machines paid in advance, from an hour on
     max_extra_readings: int | None = None  # the owner's cap for the month
+    given_up: Set[datetime] = frozenset()  # hours whose held readings are gone: held for good
 
 
 Quantities = dict[tuple[Meter, datetime], int]
@@ -65,8 +67,9 @@ def quantities(
     """Return what each meter must hold for each hour of the spans; hours at zero are left out.
 
     A machine counts in the first hour in which it has readings; once a month, also where a larger
-    plan takes over in its midst. Allowances stand in the hour of the first use. `spans` are those
-    of one month, in order.
+    plan takes over in its midst. Allowances stand in the hour of the first use. Readings beyond
+    the owner's cap are held, the latest first: they are not charged. `spans` are those of one
+    month, in order.
     """
     counter = _Counter(rules or Rules())
     for span in spans:
@@ -87,7 +90,7 @@ class _Counter:
     def count(self, span: Span, found: MonthFacts) -> None:
         chosen = plan(span.term.plan, span.term.version)
         if span.carried is None:
-            self._seen, self._peak_mb, self._n_extra_charged = set(), 0, 0
+            self._seen, self._peak_mb = set(), 0
         first = self._count_machines(span, chosen, found.readings)
         for item, rows in (
             (Item.IMAGES, found.images),
@@ -122,14 +125,13 @@ class _Counter:
 
     def _count_prepaid(self, span: Span, first: datetime) -> None:
         """Take off the machines that are paid in advance; more of them from their hour on."""
-        steps = sorted(self.rules.prepaid)
-        before = next((n for at, n in reversed(steps) if at <= span.start), 0)
+        before = prepaid_before(self.rules.prepaid, span.start)
         if span.carried is None:
             self.result[Meter.PREPAID_MACHINES, first] += before
         else:
             self._carry(span, Item.MACHINES, first)
-        for at, n in steps:
-            if span.start < at < span.end:
+        for at, n in sorted(self.rules.prepaid):
+            if span.start <= at < span.end:
                 self.result[Meter.PREPAID_MACHINES, max(at, first)] += n - before
                 before = n
 
@@ -161,9 +163,10 @@ class _Counter:
     ) -> None:
         """Count by how much the archive outgrew its largest size of the month."""
         first: datetime | None = None
-        before = [n for at, n in sorted(levels) if at < span.start][-1:]
+        in_order = sorted(levels, key=lambda level: level[0])
+        before = [n for at, n in in_order if at < span.start][-1:]
         steps = [(span.start, n) for n in before]
-        steps += [(at, n) for at, n in sorted(levels) if span.start <= at < span.end]
+        steps += [(at, n) for at, n in in_order if span.start <= at < span.end]
         for hour, n_bytes in steps:
             size_mb = -(-n_bytes // BYTES_PER_MB)
             if size_mb > self._peak_mb:
@@ -174,23 +177,26 @@ class _Counter:
             self._allow(span, chosen, Item.ARCHIVE_MB, first)
 
     def _hold(self, span: Span) -> None:
-        """Take what lies beyond the owner's cap off the latest hours."""
-        used = self._sum(span, Meter.READINGS)
-        extra = max(0, used - self._sum(span, Meter.INCLUDED_READINGS))
-        limit = self.rules.max_extra_readings
-        if limit is not None:
-            beyond = extra - max(0, limit - self._n_extra_charged)
-            hours = sorted(
-                (h for m, h in self.result if m is Meter.READINGS and span.start <= h < span.end),
-                reverse=True,
-            )
-            for hour in hours:
-                if beyond <= 0:
-                    break
-                held = min(beyond, self.result[Meter.READINGS, hour])
-                self.result[Meter.HELD_READINGS, hour] += held
-                extra, beyond = extra - held, beyond - held
+        """Take what was given up, and what lies beyond the owner's cap, off what is charged."""
+        left = {
+            hour: n
+            for (meter, hour), n in self.result.items()
+            if meter is Meter.READINGS and span.start <= hour < span.end
+        }
+        for hour in left.keys() & self.rules.given_up:
+            self.result[Meter.HELD_READINGS, hour] += left.pop(hour)
+        extra = max(0, sum(left.values()) - self._sum(span, Meter.INCLUDED_READINGS))
+        if self.rules.max_extra_readings is not None:
+            most = max(0, self.rules.max_extra_readings - self._n_extra_charged)
+            self._hold_latest(left, max(0, extra - most))
+            extra = min(extra, most)
         self._n_extra_charged += extra
+
+    def _hold_latest(self, used: Mapping[datetime, int], n: int) -> None:
+        for hour in sorted(used, reverse=True):
+            held = min(n, used[hour])
+            self.result[Meter.HELD_READINGS, hour] += held
+            n -= held
 
     def _sum(self, span: Span, meter: Meter) -> int:
         return sum(
@@ -198,27 +204,49 @@ class _Counter:
         )
 
 
-def left_of_allowances(written: Mapping[Meter, int], *, old: Plan, new: Plan) -> dict[str, int]:
-    """Return what goes along when a larger plan takes over: the unused rest, and the difference.
+def prepaid_before(steps: Iterable[tuple[datetime, int]], at: datetime) -> int:
+    """Return how many machines are paid in advance just before an hour."""
+    return max((step for step in steps if step[0] < at), default=(at, 0))[1]
 
-    Args:
-        written: what the ledger holds of each meter for the stretch under the old plan.
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a month, up to where a larger plan takes over.
+
+    `written` is what the ledger holds of it; `carried` what came along into it; `n_machines` were
+    counted by its end, also before it, in parts that belong together; `n_prepaid` machines are
+    paid in advance and not taken off yet.
     """
-    carried: dict[str, int] = {}
-    for item in Item:
-        sums = [SIGN[meter] * n for meter, n in written.items() if ITEM_OF[meter] is item]
-        left = max(0, -sum(sums))
+
+    plan: Plan
+    written: Mapping[Meter, int]
+    carried: Mapping[str, int] | None
+    n_machines: int
+    n_prepaid: int
+
+    def left(self, item: Item) -> int:
+        """Return what is left of an item's allowance, also of one that is not in the ledger yet."""
+        first = Meter.READINGS if item is Item.MACHINES else USED[item]
+        if self.written.get(first):
+            sums = [SIGN[m] * n for m, n in self.written.items() if ITEM_OF[m] is item]
+            return max(0, -sum(sums))
+        if item is Item.MACHINES:
+            return self.n_prepaid
+        if self.carried is not None:
+            return self.carried.get(item, 0)
+        return self.plan.allowance(item)
+
+    def more(self, item: Item, new: Plan) -> int:
+        """Return what a larger plan includes beyond this one."""
         if item is Item.READINGS:
-            n_machines = written.get(Meter.ACTIVE_MACHINES, 0)
-            more = n_machines * ((new.included_readings or 0) - (old.included_readings or 0))
-        elif item is Item.MACHINES:
-            more = 0
-        else:
-            more = new.allowance(item) - old.allowance(item)
-            if not written.get(USED[item]):
-                left = old.allowance(item)  # stands in the ledger with the first use only
-        carried[item] = left + max(0, more)
-    return carried
+            per_machine = (new.included_readings or 0) - (self.plan.included_readings or 0)
+            return max(0, self.n_machines * per_machine)
+        return max(0, new.allowance(item) - self.plan.allowance(item))
+
+
+def left_of_allowances(before: Stretch, *, new: Plan) -> dict[str, int]:
+    """Return what goes along when a larger plan takes over: the unused rest, and the difference."""
+    return {item: before.left(item) + before.more(item, new) for item in Item}
 
 
 def corrections(wanted: Mapping[tuple[Meter, datetime], int], written: Quantities) -> Quantities:

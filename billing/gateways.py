@@ -28,6 +28,7 @@ from billing.answers import (
     StripeInvoice,
     StripeItem,
     StripePendingItem,
+    StripePrice,
     StripeProduct,
     StripePromotionCode,
     StripeSubscription,
@@ -162,6 +163,12 @@ class StripeGateway:
                 {"lookup_keys": list(lookup_keys), "active": True, "limit": 100}
             )
             return {str(p.lookup_key): p.id for p in found.data}
+
+    def our_prices(self) -> list[StripePrice]:
+        """Return all active prices that bear a lookup key."""
+        with _wrapped():
+            found = self._v1.prices.list({"active": True, "limit": 100})
+            return [answers.price(p) for p in found.auto_paging_iter() if p.lookup_key]
 
     def create_price(
         self,
@@ -486,15 +493,23 @@ class StripeGateway:
         price_id: str | None,
         quantity: int,
         at: datetime | None,
+        behavior: Literal["always_invoice", "none"] = "always_invoice",
+        only_if_paid: bool = False,
     ) -> StripeSubscription:
         """Change a licensed item and charge or credit the rest of its period at once.
 
-        `price_id` None keeps the price. `at` is the moment that a preview was made for.
+        `price_id` None keeps the price. `at` is the moment that a preview was made for. With the
+        behavior `none` it is charged from its next period on.
+
+        Raises:
+            StripeRefused: with `only_if_paid`, the card was declined; nothing was changed.
         """
         item: dict[str, Any] = {"id": item_id, "quantity": quantity}
         if price_id is not None:
             item["price"] = price_id
-        values = {"items": [item], **_proration("always_invoice", at)}
+        values = {"items": [item], **_proration(behavior, at)}
+        if only_if_paid:
+            values["payment_behavior"] = "error_if_incomplete"
         return self._change(key, subscription_id, values)
 
     def set_licensed_item(
@@ -521,12 +536,16 @@ class StripeGateway:
         wanted: Any = [{"promotion_code": promotion_code_id}] if promotion_code_id else ""
         return self._change(key, subscription_id, {"discounts": wanted})
 
-    def cancel_now(self, *, key: str, subscription_id: str, invoice_now: bool) -> None:
-        """End a subscription at once; `invoice_now` bills the usage that is not billed yet."""
+    def cancel_now(
+        self, *, key: str, subscription_id: str, invoice_now: bool, credit_rest: bool = False
+    ) -> None:
+        """End a subscription at once; `invoice_now` bills the usage that is not billed yet.
+
+        With `credit_rest` what was paid in advance and not used goes to the customer's balance.
+        """
+        values = {"invoice_now": invoice_now, "prorate": credit_rest}
         with _wrapped():
-            self._v1.subscriptions.cancel(
-                subscription_id, {"invoice_now": invoice_now}, {"idempotency_key": key}
-            )
+            self._v1.subscriptions.cancel(subscription_id, _typed(values), {"idempotency_key": key})
 
     def exchange_prices(
         self, *, key: str, subscription_id: str, old: Sequence[StripeItem], new: Sequence[str]

@@ -12,6 +12,9 @@ in UTC. What counts:
 - **Images** inspected and **planning** minutes count in the hour of the work; the **archive**
   counts with its largest size in the month, in megabytes. Each has an allowance a month.
 - What goes beyond is charged pro rata to the single unit, by the rule of `billing.money`.
+- The owner may **cap** what is charged of a meter in a month beyond the included. The latest
+  readings beyond a cap are held: kept for some days and not charged, unless they are bought back
+  by raising it. Images and planning minutes beyond theirs are refused (`billing.caps`).
 - A **trial** is free. It lasts 30 days and what is left of the month in which they end, so that
   the first month that is charged is a whole one. No card is needed.
 - A **larger plan** holds at once. What was used before it is charged at the old prices, what is

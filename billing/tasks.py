@@ -1,13 +1,13 @@
 """Entry points of the work that runs by itself: counting, telling Stripe, hearing from it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.utils import timezone
 
 from billing import selectors, services
-from billing.services import clocks, exchanging, inbox
+from billing.services import budgets, clocks, exchanging, inbox, telling
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
@@ -26,10 +26,27 @@ def count_usage(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     factory, at = current_factory(), timezone.now()
     account = selectors.account(account_id, factory=factory)
     if account.test_clock_id:
-        return {"n_invoices": clocks.follow_clock(factory=factory, at=at)}
+        n_invoices = clocks.follow_clock(factory=factory, at=at)
+        _watch(account_id, at)
+        return {"n_invoices": n_invoices}
     n_rows = services.roll_up(factory=factory, until=at, at=at)
+    _watch(account_id, at)  # before Stripe, which may be slow
     reported = services.report_usage(factory=factory, at=at)
+    budgets.give_up_held(account_id=account_id, at=at)
     return {"n_rows": n_rows, "n_sent": reported.n_sent, "n_waiting": reported.n_waiting}
+
+
+def _watch(account_id: str, at: datetime) -> None:
+    """See to what the owner set, now that usage was counted."""
+    budgets.watch_caps(account_id=account_id, at=at)
+    budgets.watch_budget(account_id=account_id, at=at)
+
+
+@factory_task("billing.watch_caps")
+def watch_caps(*, account_id: str, **_kwargs: Any) -> None:
+    """Open the doors that a cap has shut, with the month that begins."""
+    account = selectors.account(account_id, factory=current_factory())
+    budgets.watch_caps(account_id=str(account.pk), at=timezone.now())
 
 
 @public_task("billing.open_subscription")
@@ -38,15 +55,17 @@ def open_subscription(
 ) -> dict[str, str]:
     """Tell Stripe of a subscription that was started here."""
     subscription = services.open_subscription(subscription_id=subscription_id, simulated=simulated)
+    telling.tell_rest(account_id=str(subscription.account_id), at=timezone.now())
     return {"status": subscription.status}
 
 
 @public_task("billing.tell_change")
 def tell_change(*, account_id: str, **_kwargs: Any) -> dict[str, bool]:
-    """Tell Stripe of another plan, or of an end, that was decided here."""
+    """Tell Stripe of another plan, an end, or whatever else was decided here."""
     told = services.tell_end(account_id=account_id)
     exchanged = exchanging.exchange_prices(account_id=account_id, at=timezone.now())
     services.send_adjustments(account_id=account_id, at=timezone.now())
+    telling.tell_rest(account_id=account_id, at=timezone.now())
     return {"told": told, "exchanged": exchanged}
 
 
@@ -118,6 +137,7 @@ def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     """Compare an account with Stripe: repair the mirrors, and say where the usage differs."""
     n_repaired = services.sync_account(account_id=account_id)
     services.tell_end(account_id=account_id)
+    telling.tell_rest(account_id=account_id, at=timezone.now())
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
     for found in services.usage_differences(account_id=account_id):

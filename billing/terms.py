@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from billing import plans
 from billing.counting import Rules
-from billing.models import BillingAccount, MeterCap, PlanTerm, PrepaidTerm
-from billing.periods import Span, Term, spans_of_month
+from billing.models import BillingAccount, GivenUpHour, MeterCap, PlanTerm, PrepaidTerm
+from billing.periods import Span, Term, next_month, spans_of_month
 from billing.plans import Item, Plan
 
 DEFAULT = Term(datetime.min.replace(tzinfo=UTC), plans.START.key, plans.VERSION)
@@ -46,7 +46,14 @@ def rules(account: BillingAccount, month: datetime) -> Rules:
         for row in PrepaidTerm.objects.filter(account=account).order_by("starts_at")
     ]
     cap = cap_of(account, item=Item.READINGS, month=month)
-    return Rules(prepaid=prepaid, max_extra_readings=cap.max_extra if cap else None)
+    given_up = GivenUpHour.objects.filter(
+        account=account, hour__gte=month, hour__lt=next_month(month)
+    ).values_list("hour", flat=True)
+    return Rules(
+        prepaid=prepaid,
+        max_extra_readings=cap.max_extra if cap else None,
+        given_up=frozenset(hour.astimezone(UTC) for hour in given_up),
+    )
 
 
 def cap_of(account: BillingAccount, *, item: Item, month: datetime) -> MeterCap | None:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from billing.dunning import Step
 from billing.models.accounts import BillingAccount
+from billing.plans import Item
 
 Cause = BillingAccount.Cause
 Standing = BillingAccount.Standing
@@ -91,6 +93,23 @@ def trial_ends(name: str, *, ends: datetime, has_card: bool) -> Message:
     return Message(f"{name}: the trial ends on {day(ends)}", then)
 
 
+def year_declined(name: str, *, reason: str) -> Message:
+    """Say that machines that were to be paid for a year could not be."""
+    return Message(
+        f"{name}: the machines by the year were not paid",
+        f"Your card was asked once Stripe could be reached again. The bank says: {reason} Nothing"
+        " was charged and nothing was changed. Leave another card and ask for them again.",
+    )
+
+
+def code_refused(name: str, *, reason: str) -> Message:
+    """Say that a code that was typed while Stripe was away is not good."""
+    return Message(
+        f"{name}: the code was not accepted",
+        f"The code that you typed could be checked only now. {reason} Nothing is taken off.",
+    )
+
+
 def budget_reached(name: str, *, percent: int, total: str, budget: str, expected: str) -> Message:
     """Say that a share of the budget is used up."""
     return Message(
@@ -104,9 +123,35 @@ def cap_reached(name: str, *, label: str, keeps: bool, n_days: int) -> Message:
     """Say that a meter stopped at the owner's cap, and what happens to what comes."""
     then = (
         f"What comes from now on is kept and shown for {n_days} days, and not charged. Buy it back"
-        " until then by raising the cap; otherwise only hourly figures of it stay."
+        " until then, or raise the cap; otherwise only counts and curves of it stay."
         if keeps
         else "What comes from now on is refused with the code cap_reached until the month ends or"
         " the cap is raised."
     )
     return Message(f"{name}: {label} reached your cap", then)
+
+
+def cap_does(item: Item, *, keeps: bool, n_days: int) -> str:
+    """Spell out what happens at a cap, before it is reached."""
+    if item is not Item.READINGS:
+        return (
+            "At the cap the next one is refused with the code cap_reached, until the month ends,"
+            " the cap is raised or a larger plan is chosen. Nothing that was made is lost."
+        )
+    if keeps:
+        return (
+            "At the cap nothing stops: readings are stored and shown as ever, and not charged."
+            f" Those beyond the cap are kept for {n_days} days and can be bought back at the usual"
+            " price until then; afterwards only counts and curves of them stay."
+        )
+    return (
+        "At the cap readings are refused with the code cap_reached, those of all machines, until"
+        " the month ends, the cap is raised or a larger plan is chosen. It is looked at every 15"
+        " minutes: what came in between is stored, not charged, and kept for"
+        f" {n_days} days unless it is bought back. Devices that keep what is refused send it later."
+    )
+
+
+def amount(minor: int, currency: str) -> str:
+    """Write an amount as it stands in mails: 1,234.50 EUR."""
+    return f"{Decimal(minor).scaleb(-2):,.2f} {currency}"

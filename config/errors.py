@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from frontend.views import errors as pages
+from tenants.standing import Behind
 
 
 def _is_api(request: HttpRequest) -> bool:
@@ -14,6 +15,12 @@ def _json(status: int, code: str, message: str) -> JsonResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    if isinstance(exception, Behind):
+        return (
+            JsonResponse(exception.body, status=403)
+            if _is_api(request)
+            else pages.behind(request, exception)
+        )
     if _is_api(request):
         return _json(403, "not_allowed", "Your role, or this key, may not do this.")
     return pages.forbidden(request, exception)

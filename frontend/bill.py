@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 from billing import plans
-from billing.models import Invoice
+from billing.plans import Meter
 from billing.selectors import MachineCost, MeterUsage, UsageSummary
 from frontend.cost_chart import CostChart, cost_chart
 from frontend.formats import amount, local, moment, money
@@ -13,18 +14,27 @@ from telemetry.selectors import HourOfUse
 
 HEAT_DAYS = 14
 MOST_MACHINES = 12
+MOST_COMING = 3
+_MB_IN_A_GB = 1_000
 
 
 @dataclass(frozen=True)
 class MeterLine:
     label: str
     used: str
+    held: str
     included: str
     share: float | None
     share_words: str
     price: str
     so_far: str
     forecast: str
+
+
+@dataclass(frozen=True)
+class OtherLine:
+    label: str
+    amount: str
 
 
 @dataclass(frozen=True)
@@ -35,16 +45,22 @@ class MachineLine:
 
 
 @dataclass(frozen=True)
-class PlanChoice:
-    code: str
-    words: str
-    is_current: bool
-
-
-@dataclass(frozen=True)
 class Limit:
     label: str
     value: str
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What was stored since the last full hour that is counted, as it comes."""
+
+    n: str
+    since: str
+    by_machine: str
+
+    @property
+    def is_some(self) -> bool:
+        return self.n != "0"
 
 
 @dataclass(frozen=True)
@@ -55,64 +71,91 @@ class UsagePage:
     so_far: str
     forecast: str
     forecast_range: str
+    forecast_basis: str
     ends_on: str
+    left: str  # under the budget; empty without one
+    is_over: bool
     chart: CostChart | None
     no_chart_words: str
     plan_name: str
-    plan_words: str
-    plan_choices: tuple[PlanChoice, ...]
+    plan_words: tuple[str, ...]
     limits: tuple[Limit, ...]
     counted: str
+    coming: Coming
     lines: tuple[MeterLine, ...]
+    others: tuple[OtherLine, ...]
     machines: tuple[MachineLine, ...]
     heat: dict[str, object]
     heat_words: str
 
 
-@dataclass(frozen=True)
-class InvoiceRow:
-    number: str
-    period: str
-    state: str
-    amount: str
-    url: str
-
-
 def usage_page(
-    summary: UsageSummary, *, hours: Sequence[HourOfUse], now: datetime, may_manage: bool
+    summary: UsageSummary,
+    *,
+    hours: Sequence[HourOfUse],
+    coming: Coming,
+    now: datetime,
+    budget_minor: int | None = None,
 ) -> UsagePage:
     currency = summary.currency
     first, last = _first_day(summary), _last_day(summary)
     low, high = summary.forecast_low_minor, summary.forecast_high_minor
-    spread = (
-        f"4 chances in 5: {money(low, currency)} to {money(high, currency)}"
-        if low != high
-        else summary.forecast_basis
-    )
+    left = None if budget_minor is None else budget_minor - summary.so_far_minor
     return UsagePage(
-        words=f"{summary.plan.name} plan, {first.day} to {_date(last)}. All amounts without VAT.",
+        words=f"{summary.plan.name} plan, {_days(first, last)}. All amounts without VAT.",
         so_far=money(summary.so_far_minor, currency),
         forecast=money(summary.forecast_minor, currency),
-        forecast_range=spread,
+        forecast_range=f"4 chances in 5: {money(low, currency)} to {money(high, currency)}"
+        if low != high
+        else "",
+        forecast_basis=summary.forecast_basis,
         ends_on=_date(last),
-        chart=cost_chart(summary, now=now),
-        no_chart_words=(
-            "The line of the month begins with its first counted hour."
-            if summary.plan.is_paid
-            else f"The plan {summary.plan.name} costs nothing, so there is no line to draw."
-        ),
+        left="" if left is None else money(left, currency),
+        is_over=left is not None and left < 0,
+        chart=cost_chart(summary, now=now, budget_minor=budget_minor),
+        no_chart_words=_no_chart(summary),
         plan_name=summary.plan.name,
         plan_words=_plan_words(summary),
-        plan_choices=_choices(summary) if may_manage else (),
-        limits=_limits(summary.plan),
+        limits=plan_limits(summary.plan),
         counted=f"Counted every hour, last to {moment(summary.counted_to, now)}"
         if summary.counted_to
         else "",
+        coming=coming,
         lines=tuple(_line(meter, currency) for meter in summary.meters),
+        others=tuple(OtherLine(o.label, money(o.amount_minor, currency)) for o in summary.others),
         machines=_machines(summary.machines, currency),
         heat=_heat(hours, now=now),
         heat_words=_heat_words(hours),
     )
+
+
+def coming_in(
+    hours: Iterable[HourOfUse], *, names: dict[UUID, str], since: datetime, now: datetime
+) -> Coming:
+    """Sum up what came since an hour, the busiest machines named.
+
+    Args:
+        names: of machines by id; what belongs to none is named by its device.
+    """
+    sums: dict[str, int] = {}
+    for row in hours:
+        name = names.get(row.machine_id) if row.machine_id else None
+        source = name or f"Device {row.device_id}"
+        sums[source] = sums.get(source, 0) + row.n_readings
+    ranked = sorted(((n, name) for name, n in sums.items() if n), key=lambda s: (-s[0], s[1]))
+    words = [f"{name} +{amount(n)}" for n, name in ranked[:MOST_COMING]]
+    rest = ranked[MOST_COMING:]
+    if rest:
+        words.append(f"{len(rest)} more +{amount(sum(n for n, _ in rest))}")
+    return Coming(f"{sum(n for n, _ in ranked):,}", moment(since, now), ", ".join(words))
+
+
+def _no_chart(summary: UsageSummary) -> str:
+    if not summary.plan.is_paid:
+        return f"The plan {summary.plan.name} costs nothing, so there is no line to draw."
+    if summary.trial_end is not None:
+        return "The trial costs nothing, so there is no line to draw."
+    return "The line of the month begins with its first counted hour."
 
 
 def _first_day(summary: UsageSummary) -> date:
@@ -127,25 +170,33 @@ def _date(on: date) -> str:
     return f"{on.day} {on:%B}"
 
 
-def _plan_words(summary: UsageSummary) -> str:
-    words = summary.plan.summary
+def _days(first: date, last: date) -> str:
+    start = str(first.day) if (first.year, first.month) == (last.year, last.month) else _date(first)
+    return f"{start} to {_date(last)}"
+
+
+def date_words(at: datetime) -> str:
+    """Write the day on which something of the bill happens; months of the bill are UTC."""
+    there = at.astimezone(UTC)
+    return f"{_date(there.date())} {there.year}"
+
+
+def _plan_words(summary: UsageSummary) -> tuple[str, ...]:
+    words = [summary.plan.summary]
+    if summary.trial_end is not None:
+        words.append(f"Free trial until {date_words(summary.trial_end)}.")
+    if summary.after_trial_minor is not None:
+        cost = money(summary.after_trial_minor, summary.currency)
+        words.append(f"Without the trial this month would come to about {cost}.")
     if summary.next_plan is not None:
-        words += f" From next month: {summary.next_plan.name}."
-    if summary.status and summary.status not in ("active", "trialing"):
-        words += f" Its state at the payment provider: {summary.status.replace('_', ' ')}."
-    return words
+        words.append(f"From next month: {summary.next_plan.name}.")
+    elif summary.ends_at is not None:
+        words.append(f"It ends on {date_words(summary.ends_at)}.")
+    return tuple(words)
 
 
-def _choices(summary: UsageSummary) -> tuple[PlanChoice, ...]:
-    current = (summary.next_plan or summary.plan).key
-    found = []
-    for plan in plans.ALL:
-        price = f", {money(plan.machine_price, whole=True)} a machine" if plan.is_paid else ", free"
-        found.append(PlanChoice(plan.key, f"{plan.name}{price}", plan.key == current))
-    return tuple(found)
-
-
-def _limits(plan: plans.Plan) -> tuple[Limit, ...]:
+def plan_limits(plan: plans.Plan) -> tuple[Limit, ...]:
+    """Say what a plan has room for."""
     history = f"{plan.history_days} days" if plan.history_days else "Without an end"
     return (
         Limit("Machines", str(plan.max_machines) if plan.max_machines else "No limit"),
@@ -154,13 +205,20 @@ def _limits(plan: plans.Plan) -> tuple[Limit, ...]:
     )
 
 
+def quantity(meter: str, n: int) -> str:
+    """Write how much of a meter was used; the archive, counted in MB, in what reads best."""
+    if meter == Meter.ARCHIVE_MB:
+        return f"{n / _MB_IN_A_GB:,.1f} GB".replace(".0 ", " ") if n >= _MB_IN_A_GB else f"{n} MB"
+    return amount(n)
+
+
 def _line(meter: MeterUsage, currency: str) -> MeterLine:
-    included = "No limit" if meter.included is None else amount(meter.included)
     share = meter.used / meter.included if meter.included else None
     return MeterLine(
         label=meter.label,
-        used=amount(meter.used),
-        included=included,
+        used=quantity(meter.meter, meter.used),
+        held=f"{quantity(meter.meter, meter.held)} held back" if meter.held else "",
+        included="No limit" if meter.included is None else quantity(meter.meter, meter.included),
         share=share,
         share_words=f"{round(share * 100)} % of the included" if share is not None else "",
         price=f"{money(meter.price_minor, currency)} {meter.price_per}"
@@ -174,7 +232,7 @@ def _line(meter: MeterUsage, currency: str) -> MeterLine:
 def _machines(costs: Iterable[MachineCost], currency: str) -> tuple[MachineLine, ...]:
     ranked = sorted(costs, key=lambda cost: (-cost.cost_minor, cost.name))
     lines = [
-        MachineLine(cost.name, _readings(cost.n_readings), money(cost.cost_minor, currency))
+        MachineLine(cost.name, _machine_words(cost), money(cost.cost_minor, currency))
         for cost in ranked[:MOST_MACHINES]
     ]
     rest = ranked[MOST_MACHINES:]
@@ -184,8 +242,11 @@ def _machines(costs: Iterable[MachineCost], currency: str) -> tuple[MachineLine,
     return tuple(lines)
 
 
-def _readings(n: int) -> str:
-    return f"{amount(n)} reading{'' if n == 1 else 's'}"
+def _machine_words(cost: MachineCost) -> str:
+    words = f"{amount(cost.n_readings)} reading{'' if cost.n_readings == 1 else 's'}"
+    if cost.n_images:
+        words += f", {amount(cost.n_images)} image{'' if cost.n_images == 1 else 's'}"
+    return words
 
 
 def _heat(hours: Sequence[HourOfUse], *, now: datetime) -> dict[str, object]:
@@ -208,31 +269,3 @@ def _heat_words(hours: Sequence[HourOfUse]) -> str:
         f"{amount(total)} readings in {n_hours} hours of the last {HEAT_DAYS} days."
         " An empty square had none."
     )
-
-
-def invoice_rows(found: Iterable[Invoice]) -> list[InvoiceRow]:
-    words = {
-        "draft": "Draft, still changing",
-        "open": "To be paid",
-        "paid": "Paid",
-        "void": "Void",
-        "uncollectible": "Not collected",
-    }
-    return [
-        InvoiceRow(
-            number=invoice.number,
-            period=_period(invoice),
-            state=words.get(invoice.status, invoice.status.capitalize()),
-            amount=money(invoice.total_minor, invoice.currency),
-            url=invoice.hosted_url,
-        )
-        for invoice in found
-    ]
-
-
-def _period(invoice: Invoice) -> str:
-    start = invoice.period_start.astimezone(UTC)
-    last = invoice.period_end.astimezone(UTC) - timedelta(seconds=1)
-    if last <= start:
-        return _date(start.date())
-    return f"{_date(start.date())} to {_date(last.date())}"

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from frontend.bill_banner import Banner, banner_of
 from telemetry.selectors import alarms as alarm_selectors
 from telemetry.selectors.alarms import Standing
 from tenants.models import Factory, User
@@ -78,10 +79,17 @@ MAIN = (
 SETTINGS = (
     _Entry("Devices and keys", "router", "devices", "telemetry.view", ("device", "signals")),
     _Entry("People", "users", "people", "members.view", ("member",)),
-    _Entry("Usage and bill", "receipt", "usage", "billing.view", ("invoices", "plan")),
+    _Entry(
+        "Usage and bill",
+        "receipt",
+        "usage",
+        "billing.view",
+        ("usage", "invoice", "plan", "pay", "bill"),
+    ),
     _Entry("Webhooks", "plug-connected", "webhooks", "webhooks.manage", ("webhook",)),
     _Entry("Audit", "shield-lock", "audit", "audit.view"),
     _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),
+    _Entry("Export and leave", "download", "leaving", "billing.manage"),
 )
 START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices", ("start-",))
 
@@ -89,8 +97,8 @@ START = _Entry("First steps", "list-check", "start", "telemetry.manage_devices",
 def portal(request: HttpRequest) -> dict[str, Any]:
     """Give templates the factory, the member's place in it, the navigation and the theme.
 
-    Makes no query, but where the whole frame is shown: one for what is unread and one for the
-    bell. Everything else comes from the request.
+    Makes no query, but where the whole frame is shown: one for what is unread, one for the bell
+    and, for who may pay, one for the bill. Everything else comes from the request.
     """
     factory = getattr(request, "factory", None)
     theme = request.COOKIES.get("takt_theme", "")
@@ -102,6 +110,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "contrast": "more" if request.COOKIES.get("takt_contrast") == "more" else "",
         "time_zone": factory.time_zone if factory else settings.TIME_ZONE,
         "n_unread": _counting_unread(request, factory),
+        "bill_banner": _looking_at_bill(request, factory),
         "mailbox_url": _url("frontend:mailbox") if settings.MAILBOX else "",
     }
 
@@ -117,6 +126,18 @@ def _counting_unread(request: HttpRequest, factory: Factory | None) -> Callable[
         return inbox.n_unread(user=user, factory=factory)
 
     return count
+
+
+def _looking_at_bill(request: HttpRequest, factory: Factory | None) -> Callable[[], Banner | None]:
+    """Return what says how the bill stands when a template asks."""
+
+    def look() -> Banner | None:
+        membership = getattr(request, "membership", None)
+        if factory is None or membership is None:
+            return None
+        return banner_of(factory, role=membership.role, now=timezone.now())
+
+    return look
 
 
 def _public_shell() -> Shell:

@@ -10,6 +10,8 @@ from frontend.formats import money
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 598.0, 20.0, 282.0
 STEPS = (1, 2, 5)
 LATE = 0.86  # of the width: from here on the word "Today" stands left of its line
+LINE_HEIGHT = 17.0
+MOST_ABOVE = 2.0  # a budget further above the bill than this would flatten everything else
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,15 @@ class Mark:
     words: str
     text_at: str = ""
     anchor: str = "middle"
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words at the right end of a line."""
+
+    at: str
+    words: str
+    kind: str  # of their style
 
 
 @dataclass(frozen=True)
@@ -30,17 +41,18 @@ class CostChart:
     line: str
     forecast: str
     cone: str
+    previous: str
+    budget_y: str
     today: str
     today_text: str
     today_anchor: str
     now_y: str
-    end_words: str
-    end_y: str
-    range_y: str
-    range_words: str
+    labels: tuple[Label, ...]
 
 
-def cost_chart(summary: UsageSummary, *, now: datetime) -> CostChart | None:
+def cost_chart(
+    summary: UsageSummary, *, now: datetime, budget_minor: int | None = None
+) -> CostChart | None:
     """Lay out the month, or nothing where it costs nothing and will not."""
     start = summary.period_start.astimezone(UTC).date()
     last = (summary.period_end.astimezone(UTC) - timedelta(seconds=1)).date()
@@ -48,6 +60,9 @@ def cost_chart(summary: UsageSummary, *, now: datetime) -> CostChart | None:
     most = max(summary.forecast_high_minor, summary.so_far_minor)
     if not most or not summary.daily:
         return None
+    most = max(most, summary.previous_total_minor or 0)
+    budget = budget_minor if budget_minor and budget_minor <= most * MOST_ABOVE else None
+    most = max(most, budget or 0)
     step = _step(most)
     top = step * (most // step + 1)
 
@@ -62,16 +77,8 @@ def cost_chart(summary: UsageSummary, *, now: datetime) -> CostChart | None:
     here = (x(today), y(summary.so_far_minor))
     ahead = [day for day in summary.forecast_daily if day.on > today]
     is_late = here[0] > LEFT + (RIGHT - LEFT) * LATE
-    low, high = (
-        money(v, summary.currency, whole=True)
-        for v in (summary.forecast_low_minor, summary.forecast_high_minor)
-    )
-    end_y = y(summary.forecast_minor)
     return CostChart(
-        summary=(
-            f"Cost this month: {money(summary.so_far_minor, summary.currency)} so far,"
-            f" forecast {money(summary.forecast_minor, summary.currency)}, likely {low} to {high}"
-        ),
+        summary=_words(summary, budget_minor),
         y_marks=tuple(
             Mark(
                 f"{y(v):.1f}", money(v, summary.currency, whole=step % 100 == 0), f"{y(v) + 4:.1f}"
@@ -82,15 +89,72 @@ def cost_chart(summary: UsageSummary, *, now: datetime) -> CostChart | None:
         line=_path([*known, here]),
         forecast=_path([here, *((x(d.on), y(d.expected_minor)) for d in ahead)]) if ahead else "",
         cone=_cone(here, [(x(d.on), y(d.low_minor), y(d.high_minor)) for d in ahead]),
+        previous=_previous(summary, x=lambda n: LEFT + (RIGHT - LEFT) * min(1.0, n / days), y=y),
+        budget_y=f"{y(budget):.1f}" if budget else "",
         today=f"{here[0]:.1f}",
         today_text=f"{here[0] - 6:.1f}" if is_late else f"{here[0] + 6:.1f}",
         today_anchor="end" if is_late else "start",
         now_y=f"{here[1]:.1f}",
-        end_words=money(summary.forecast_minor, summary.currency, whole=True),
-        end_y=f"{end_y + 4:.1f}",
-        range_y=f"{end_y + 20:.1f}",
-        range_words=f"{low} to {high}" if low != high else "",
+        labels=_labels(summary, budget=budget, y=y),
     )
+
+
+def _words(summary: UsageSummary, budget_minor: int | None) -> str:
+    """Say in a sentence what the chart shows."""
+    so_far, end, low, high = (
+        money(minor, summary.currency)
+        for minor in (
+            summary.so_far_minor,
+            summary.forecast_minor,
+            summary.forecast_low_minor,
+            summary.forecast_high_minor,
+        )
+    )
+    words = f"Cost this month: {so_far} so far, forecast {end}, likely {low} to {high}"
+    if budget_minor:
+        words += f", budget {money(budget_minor, summary.currency)}"
+    if summary.previous_total_minor:
+        words += f", the month before {money(summary.previous_total_minor, summary.currency)}"
+    return words
+
+
+def _previous(
+    summary: UsageSummary, *, x: Callable[[int], float], y: Callable[[float], float]
+) -> str:
+    """Draw the month before over the same days of this one."""
+    if not summary.previous:
+        return ""
+    first = summary.previous[0].on.replace(day=1)
+    return _path([(x((day.on - first).days), y(day.total_minor)) for day in summary.previous])
+
+
+def _labels(
+    summary: UsageSummary, *, budget: int | None, y: Callable[[float], float]
+) -> tuple[Label, ...]:
+    """Name the lines at their right ends, none over another."""
+
+    def whole(minor: int) -> str:
+        return money(minor, summary.currency, whole=True)
+
+    low, high = whole(summary.forecast_low_minor), whole(summary.forecast_high_minor)
+    blocks = [(y(summary.forecast_minor), [(whole(summary.forecast_minor), "on-s1")])]
+    if low != high:
+        blocks[0][1].append((f"{low} to {high}", ""))
+    if budget:
+        blocks.append((y(budget), [("Budget", "lab"), (whole(budget), "lab")]))
+    if summary.previous:
+        month = f"{summary.previous[-1].on:%B}"
+        total = summary.previous[-1].total_minor
+        blocks.append((y(total), [(f"{month} {whole(total)}", "")]))
+    blocks.sort(key=lambda block: block[0])
+    labels, least = [], 0.0
+    for at, lines in blocks:
+        at = max(at + 4, least)
+        for words, kind in lines:
+            labels.append(Label(f"{at:.1f}", words, kind))
+            at += LINE_HEIGHT
+        least = at
+    return tuple(labels)
 
 
 def _step(most: int) -> int:

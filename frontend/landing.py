@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.urls import reverse
+from django.utils.http import urlencode
+
 from billing import plans
-from frontend.formats import DASH, amount, money
+from frontend import founding
+from frontend.bill_plan import included
+from frontend.formats import DASH, money
 from frontend.tiles import AttentionRow, Tile
 from frontend.timelines import Span, timeline
 
@@ -20,6 +25,8 @@ class PlanCard:
     tagline: str
     points: tuple[str, ...]
     is_main: bool
+    button: str
+    sign_up_url: str
 
 
 @dataclass(frozen=True)
@@ -41,55 +48,37 @@ def start_label() -> str:
 
 
 def plan_cards() -> list[PlanCard]:
-    return [
-        PlanCard(
-            name=plan.name,
-            price=money(plan.machine_price, CURRENCY, whole=plan.machine_price % 100 == 0),
-            per="per active machine and month" if plan.is_paid else "",
-            tagline=plan.summary,
-            points=_points(plan),
-            is_main=plan.key == MAIN_PLAN,
-        )
-        for plan in plans.ALL
-    ]
+    return [_card(plan) for plan in plans.ALL]
 
 
-def _points(plan: plans.Plan) -> tuple[str, ...]:
-    """Say what the plan gives, from the limits that are in force: nothing that is still to come."""
-    people = f"{plan.max_people} people" if plan.max_people else "Everyone in the factory, no seats"
-    machines = (
-        f"{plan.max_machines} machines" if plan.max_machines else "As many machines as you have"
-    )
-    history = (
-        f"{plan.history_days} days of history"
-        if plan.history_days
-        else "Readings kept without an end date"
-    )
-    points = [machines, people, history]
-    if plan.included_readings:
-        points.insert(0, f"{amount(plan.included_readings)} readings a machine included")
-    else:
-        points.append("Live view, states, charts, remaining life")
+def _card(plan: plans.Plan) -> PlanCard:
+    sign_up = reverse("account_signup")
     if plan.trial_days:
-        points.append(f"{plan.trial_days} days free at the start")
-    return tuple(points)
+        sign_up += "?" + urlencode({"plan": plan.key, "next": founding.new_url(plan.key)})
+    return PlanCard(
+        name=plan.name,
+        price=money(plan.machine_price, CURRENCY, whole=plan.machine_price % 100 == 0),
+        per="per active machine and month" if plan.is_paid else "",
+        tagline=plan.summary,
+        points=included(plan),
+        is_main=plan.key == MAIN_PLAN,
+        button=f"Try {plan.trial_days} days free" if plan.trial_days else "Start free",
+        sign_up_url=sign_up,
+    )
 
 
 def extra_prices() -> list[ExtraPrice]:
-    """Return the prices of what is metered today."""
-    readings = next(extra for extra in plans.EXTRAS if extra.label == "Readings")
-    return [
-        ExtraPrice(
-            "Active machine",
-            money(plans.WORKSHOP.machine_price),
-            "a month; a month without readings costs nothing",
-        ),
-        ExtraPrice(
-            "Readings beyond the included",
-            money(readings.prices[CURRENCY]),
-            f"per {readings.per_label}",
-        ),
+    """Return the prices of what is metered."""
+    machine = ExtraPrice(
+        "Active machine",
+        money(plans.WORKSHOP.machine_price, CURRENCY),
+        "a month; a month without readings costs nothing",
+    )
+    extras = [
+        ExtraPrice(extra.label, money(extra.prices[CURRENCY], CURRENCY), f"per {extra.per_label}")
+        for extra in plans.EXTRAS
     ]
+    return [machine, *extras]
 
 
 def example() -> Example:

@@ -5,7 +5,7 @@ class MlopsConfig(AppConfig):
     name = "mlops"
 
     def ready(self) -> None:
-        from mlops import kinds
+        from mlops import kinds, leaving
         from mlops.maintenance.remaining_life import RemainingLife
         from mlops.maintenance.unusual import UnusualBehaviour
         from mlops.quality.predicting import Quality
@@ -15,3 +15,4 @@ class MlopsConfig(AppConfig):
         kinds.register(UnusualBehaviour())
         kinds.register(Quality())
         kinds.register(VisualInspection())
+        leaving.register()

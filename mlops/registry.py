@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
@@ -67,6 +67,35 @@ def record(run: Run) -> str:
             error
         )
     return run_id
+
+
+def forget(kinds: Iterable[str]) -> int:
+    """Remove the models and experiments of some kinds of the factory at work; return how many.
+
+    MLflow only marks an experiment as deleted, and its name stays taken: it gets another first,
+    so that a later factory of the same name begins with nothing.
+
+    Raises:
+        RegistryUnavailable: the store is away; repeating it goes on.
+    """
+    if not settings.MLFLOW_DATABASE_URL:
+        return 0
+    client, exceptions = _client()
+    n_removed = 0
+    try:
+        for kind in kinds:
+            model = names.mlflow_model(kind)
+            for _found in client.search_registered_models(f"name = '{model}'"):
+                client.delete_registered_model(model)
+                n_removed += 1
+            found = client.get_experiment_by_name(names.mlflow_experiment(kind))
+            if found is not None:
+                client.rename_experiment(found.experiment_id, f"removed/{found.experiment_id}")
+                client.delete_experiment(found.experiment_id)
+                n_removed += 1
+    except exceptions as error:
+        raise RegistryUnavailable(f"MLflow did not forget: {type(error).__name__}.") from error
+    return n_removed
 
 
 def _client() -> tuple[Any, tuple[type[Exception], ...]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from mlops import kinds, services
+from mlops import kinds, leaving, services
 from mlops.models import Kind, ModelVersion
 from production import selectors as production_selectors
 from production.models import Machine
@@ -117,6 +117,12 @@ def _record_one(factory: Factory) -> None:
             factory=factory,
             key=f"record-{version.pk}",
         )
+
+
+@public_task("mlops.forget_models", queue="learn")
+def forget_models(*, schema_name: str, **_kwargs: Any) -> dict[str, int]:
+    """Remove from MLflow's book what a factory that is gone has left there."""
+    return {"n_removed": leaving.forget_models(schema_name=schema_name)}
 
 
 @public_task("mlops.record_pending", queue="learn")

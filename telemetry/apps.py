@@ -8,6 +8,8 @@ class TelemetryConfig(AppConfig):
     verbose_name = "Telemetry"
 
     def ready(self) -> None:
+        from telemetry import leaving
         from telemetry.alarms import announcing
 
         announcing.register()
+        leaving.register()

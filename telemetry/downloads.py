@@ -1,13 +1,11 @@
-"""Files of the object store handed out through our own host."""
+"""Exports of readings as files to be saved."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
-from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 
 from telemetry.models import Export
+from tenants import streaming
 
 CONTENT_TYPES = {
     Export.Form.CSV: "text/csv; charset=utf-8",
@@ -19,31 +17,10 @@ def attachment(
     request: HttpRequest, export: Export, pieces: Iterator[bytes]
 ) -> StreamingHttpResponse:
     """Answer with the file of an export, a piece at a time, to be saved and never shown."""
-    name = f"takt-{export.start:%Y%m%d}-{export.end:%Y%m%d}-{str(export.pk)[:8]}.{export.form}"
-    response = StreamingHttpResponse(
-        streamed(request, pieces), content_type=CONTENT_TYPES[Export.Form(export.form)]
+    return streaming.attachment(
+        request,
+        pieces,
+        name=f"takt-{export.start:%Y%m%d}-{export.end:%Y%m%d}-{str(export.pk)[:8]}.{export.form}",
+        content_type=CONTENT_TYPES[Export.Form(export.form)],
+        n_bytes=export.n_bytes,
     )
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = "no-store, private"
-    if export.n_bytes is not None:
-        response.headers["Content-Length"] = str(export.n_bytes)
-    # The store is read for as long as the browser takes: give the database connection back.
-    if not connection.in_atomic_block:
-        connection.close()
-    return response
-
-
-def streamed(
-    request: HttpRequest, pieces: Iterator[bytes]
-) -> Iterator[bytes] | AsyncIterator[bytes]:
-    """Return pieces that are none of them empty in the form that the server streams.
-
-    A plain iterator would be read to its end in memory before an ASGI server sends a byte.
-    """
-    return _in_threads(pieces) if isinstance(request, ASGIRequest) else pieces
-
-
-async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece

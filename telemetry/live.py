@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from tenants import names
 from tenants.permissions import requires
+from tenants.standing import works_suspended
 
 log = structlog.get_logger(__name__)
 
@@ -190,6 +191,7 @@ def _asked_devices(request: HttpRequest) -> Iterator[int]:
             yield int(text)
 
 
+@works_suspended
 @require_GET
 @requires("telemetry.view")
 def stream(request: HttpRequest) -> HttpResponseBase:

@@ -47,6 +47,11 @@ class Buckets:
         i, j = np.searchsorted(self.starts, [start_us, end_us])
         return Buckets(self.key_ids, self.starts[i:j], self.figures[i:j])
 
+    def but(self, starts: Int64s) -> "Buckets":
+        """What is left without the buckets that start at some times."""
+        kept = ~np.isin(self.starts, starts)
+        return Buckets(self.key_ids, self.starts[kept], self.figures[kept])
+
     def pack(self, *, level: int = packing.SMALL) -> bytes:
         return packing.pack(self.starts, self.figures, level=level)
 

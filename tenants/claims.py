@@ -138,7 +138,7 @@ def use(*, code: str, at: datetime) -> ClaimCode:
         expires_at__gt=at,
         n_used__lt=F("max_uses"),
         factory__state=Factory.State.ACTIVE,
-    )
+    ).exclude(factory__limits__read_only=True)
     # The condition stands in the update: of two gateways with one code, one is second.
     if not usable.update(n_used=F("n_used") + 1):
         raise CodeRefused

@@ -100,7 +100,7 @@ def find_api_key(token: str) -> Credential | None:
     if not token.startswith(API_PREFIX):
         return None
     return (
-        Credential.objects.select_related("factory")
+        Credential.objects.select_related("factory__limits")
         .filter(valid(), kind=Credential.Kind.API, digest=digest(token))
         .first()
     )

@@ -88,6 +88,11 @@ def topic(job_id: Any) -> str:
     return f"job:{job_id}"
 
 
+def factory_topic(task: str) -> str:
+    """Name what is announced on a factory's channel when one of its jobs has ended."""
+    return f"jobs:{task}"
+
+
 def _tell(job_id: Any) -> None:
     announcing.announce(topic(job_id), schema=PUBLIC)
 
@@ -262,6 +267,8 @@ def _finish(job: Job, *, state: str, **fields: Any) -> None:
     rows = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
     if rows.update(state=state, finished_at=timezone.now(), **fields):
         _tell(job.pk)
+        if job.factory is not None:
+            announcing.announce(factory_topic(job.task), schema=job.factory.schema_name)
         log.info("jobs.finished", state=state)
 
 

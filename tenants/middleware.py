@@ -3,16 +3,18 @@ or parameter that names a factory."""
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
 from django.http import JsonResponse as Json
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from tenants import credentials, entry
+from tenants import credentials, entry, standing
 from tenants.connection import schemas
 from tenants.models import Domain, Factory, Membership
 from tenants.requests import TenantRequest
@@ -21,6 +23,7 @@ log = structlog.get_logger()
 GetResponse = Callable[[TenantRequest], HttpResponse]
 API = "/api/v1/"
 # On a factory's host these are open to who is not signed in there.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OPEN_PATHS = ("/enter/", "/health", "/static/", API, "/api/docs/")
 
 
@@ -88,7 +91,7 @@ _NOT_FOUND = {"code": "not_found", "message": "There is nothing at this address.
 
 def _factory_of(hostname: str) -> Factory | None:
     domain = (
-        Domain.objects.select_related("tenant")
+        Domain.objects.select_related("tenant__limits")
         .filter(domain=hostname, tenant__state=Factory.State.ACTIVE)
         .first()
     )
@@ -140,6 +143,56 @@ class MembershipMiddleware:
             return True
         request.session.flush()
         return False
+
+
+class StandingMiddleware:
+    """Keep a factory that is behind with its payments to what its standing leaves it.
+
+    Runs after membership: a stranger has met 404 before, and who is not signed in 401.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: TenantRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: TenantRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
+    ) -> HttpResponse | None:
+        """Let the view answer, or refuse in its place.
+
+        Raises:
+            tenants.standing.Behind: answered by the site's page for what is refused.
+        """
+        factory = request.factory
+        if factory is None or (request.membership is None and request.api_credential is None):
+            return None
+        limits = standing.limits_of(factory)
+        if limits is None:
+            return None
+        if limits.standing == standing.Standing.SUSPENDED:
+            if standing.works(view, "works_suspended"):
+                return None
+            if _wants_data(request):
+                raise standing.Suspended(factory, limits)
+            return _to_page(request, reverse(standing.SUSPENDED_PAGE))
+        changes = limits.read_only and request.method not in SAFE_METHODS
+        if changes and not standing.works(view, "works_read_only"):
+            raise standing.ReadOnly(factory, limits)
+        return None
+
+
+def _wants_data(request: HttpRequest) -> bool:
+    """Say whether a program asks, or a page's script, to which a redirect would say nothing."""
+    accepted = request.headers.get("Accept", "")
+    return request.path.startswith(API) or accepted.startswith("application/json")
+
+
+def _to_page(request: HttpRequest, path: str) -> HttpResponse:
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=403, headers={"HX-Redirect": path})
+    return HttpResponseRedirect(path, status=303)
 
 
 def _to_sign_in(request: HttpRequest, factory: Factory) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import QuerySet
 
-from tenants import audit
+from tenants import audit, limits
 from tenants.models import Factory, Invitation, Membership, Role, User
 
 INVITATION_VALID_FOR = timedelta(days=7)
@@ -25,6 +25,17 @@ class LastOwner(Exception):
 
 class OwnersOnly(Exception):
     """Only an owner makes or unmakes an owner."""
+
+
+class TooManyPeople(Exception):
+    """The plan has no room for another person."""
+
+    def __init__(self, max_people: int) -> None:
+        super().__init__(
+            f"Your plan covers {max_people} people, open invitations included. A larger plan makes"
+            " room."
+        )
+        self.max_people = max_people
 
 
 def members(factory: Factory) -> QuerySet[Membership]:
@@ -52,15 +63,32 @@ def _may_grant(actor: Membership, *roles: str) -> None:
         raise OwnersOnly
 
 
+def _check_room(factory: Factory, email: str, *, at: datetime) -> None:
+    """Refuse a further person where the plan has no room, in the caller's transaction.
+
+    Who belongs to the factory already, or has an open invitation, takes no further place.
+    """
+    most = limits.locked(factory).max_people
+    if most is None:
+        return
+    joined = members(factory).values_list("user__email", flat=True)
+    invited = open_invitations(factory, at=at).values_list("email", flat=True)
+    people = {*map(str.lower, joined), *map(str.lower, invited)}
+    if len(people | {email.lower()}) > most:
+        raise TooManyPeople(most)
+
+
 def invite(*, factory: Factory, email: str, role: str, actor: Membership, at: datetime) -> None:
     """Send a letter with a link that makes its reader a member, once.
 
     Raises:
         OwnersOnly: the role is owner and the actor is not one.
+        TooManyPeople: the plan has no room.
     """
     _may_grant(actor, role)
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
+        _check_room(factory, email, at=at)
         Invitation.objects.create(
             factory=factory,
             email=email.lower(),
@@ -89,11 +117,20 @@ def invite(*, factory: Factory, email: str, role: str, actor: Membership, at: da
     )
 
 
+def _check_place(factory: Factory, user: User) -> None:
+    """Refuse a further member where there are as many as the plan covers."""
+    most = limits.locked(factory).max_people
+    others = Membership.objects.filter(factory=factory).exclude(user=user)
+    if most is not None and others.count() >= most:
+        raise TooManyPeople(most)
+
+
 def accept_invitation(*, token: str, user: User, at: datetime) -> Membership:
     """Make the signed-in reader of an invitation a member.
 
     Raises:
         InvitationRefused: not open, or written to another address.
+        TooManyPeople: the plan has become too small meanwhile; the invitation stays open.
     """
     digest = hashlib.sha256(token.encode()).digest()
     with transaction.atomic():
@@ -109,6 +146,7 @@ def accept_invitation(*, token: str, user: User, at: datetime) -> Membership:
         )
         if not n_claimed:
             raise InvitationRefused
+        _check_place(invitation.factory, user)
         membership, _ = Membership.objects.get_or_create(
             user=user, factory=invitation.factory, defaults={"role": invitation.role}
         )

@@ -3,5 +3,10 @@
 BEAT = {
     "tenants.sweep": {"task": "tenants.sweep", "every_s": 20.0, "queue": "default"},
     "tenants.deliver_due": {"task": "tenants.deliver_due", "every_s": 10.0, "queue": "default"},
+    "tenants.tidy_exports": {
+        "task": "tenants.tidy_exports",
+        "every_s": 6 * 3600.0,
+        "queue": "default",
+    },
     "tenants.tidy": {"task": "tenants.tidy", "every_s": 3600.0, "queue": "default"},
 }

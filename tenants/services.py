@@ -26,7 +26,7 @@ from tenants.models import (
     Ticket,
     User,
 )
-from tenants.signals import factory_built
+from tenants.signals import factory_built, factory_removed
 
 log = structlog.get_logger()
 
@@ -158,6 +158,7 @@ def remove_factory(*, factory: Factory, actor: User | None) -> None:
         schema.drop(factory)
         Factory.objects.filter(pk=factory.pk).delete()
         _queue_removal(factory.schema_name, timezone.now().isoformat())
+        factory_removed.send(sender=Factory, schema_name=factory.schema_name)
 
 
 def remove_objects(*, schema_name: str, stored_before: datetime) -> int:

@@ -4,3 +4,5 @@ from django.dispatch import Signal
 
 # Sent inside the transaction that creates a factory, in the factory's schema; `factory`.
 factory_built = Signal()
+# Sent inside the transaction that deletes a factory, in the public schema; `schema_name`.
+factory_removed = Signal()

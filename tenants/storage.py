@@ -10,6 +10,7 @@ finds them. Contract: https://docs.aws.amazon.com/AmazonS3/latest/API/
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from tenants.context import current_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
 CHUNK_BYTES = 1024 * 1024
+# Of an upload in parts; the store takes none below 5 MiB but the last.
+PART_BYTES = 8 * 1024 * 1024
 
 
 class StorageUnavailable(Exception):
@@ -159,6 +163,83 @@ def put_file(*, key: str, path: Path) -> None:
         )
     except _errors() as error:
         raise StorageUnavailable(_said(error)) from error
+
+
+class Upload:
+    """An object that is being written, part after part; `zipfile` can write into it."""
+
+    def __init__(self, key: str, upload_id: str) -> None:
+        self._where: dict[str, Any] = {
+            "Bucket": settings.S3_BUCKET, "Key": key, "UploadId": upload_id,
+        }  # fmt: skip
+        self._waiting = bytearray()
+        self._parts: list[CompletedPartTypeDef] = []
+        self.n_bytes = 0
+
+    def write(self, content: bytes, /) -> int:
+        """Add to the object; what is too little for a part waits in memory.
+
+        Raises:
+            StorageUnavailable: the store did not take a part.
+        """
+        self._waiting += content
+        self.n_bytes += len(content)
+        while len(self._waiting) >= self._part_bytes:
+            self._send(self._part_bytes)
+        return len(content)
+
+    def flush(self) -> None:
+        """Do nothing: parts have a least size."""
+
+    def close(self) -> None:
+        """Do nothing: the block of `upload` ends the object."""
+
+    @property
+    def _part_bytes(self) -> int:
+        """An object has 10,000 parts at most: they grow, so that 240 GB find room."""
+        return PART_BYTES * (1 + len(self._parts) // 2_000)
+
+    def _send(self, n_bytes: int) -> None:
+        number = len(self._parts) + 1
+        part = bytes(self._waiting[:n_bytes])
+        try:
+            answer = _s3().upload_part(**self._where, PartNumber=number, Body=part)
+        except _errors() as error:
+            raise StorageUnavailable(_said(error)) from error
+        del self._waiting[:n_bytes]
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+
+    def complete(self) -> None:
+        self._send(len(self._waiting))
+        try:
+            _s3().complete_multipart_upload(**self._where, MultipartUpload={"Parts": self._parts})
+        except _errors() as error:
+            raise StorageUnavailable(_said(error)) from error
+
+    def abort(self) -> None:
+        with contextlib.suppress(*_errors()):  # what is left of it, the store removes by its rules
+            _s3().abort_multipart_upload(**self._where)
+
+
+@contextlib.contextmanager
+def upload(*, key: str) -> Iterator[Upload]:
+    """Write an object in the block, without knowing its size; it is there whole or not at all.
+
+    Raises:
+        StorageUnavailable: it is not stored.
+    """
+    extra: dict[str, Any] = _extra()
+    try:
+        begun = _s3().create_multipart_upload(Bucket=settings.S3_BUCKET, Key=_own(key), **extra)
+    except _errors() as error:
+        raise StorageUnavailable(_said(error)) from error
+    made = Upload(key, begun["UploadId"])
+    try:
+        yield made
+        made.complete()
+    except BaseException:
+        made.abort()
+        raise
 
 
 def get_bytes(*, key: str) -> bytes:

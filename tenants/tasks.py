@@ -7,9 +7,10 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import jobs, services
-from tenants.context import current_factory
-from tenants.jobs import JobHandle, factory_task, public_task
+from tenants import announcing, export, jobs, leaving, services
+from tenants.context import current_factory, current_schema
+from tenants.jobs import JobHandle, JobRefused, factory_task, public_task
+from tenants.models import Factory, User
 from tenants.notifications import delivering, inbox
 
 log = structlog.get_logger()
@@ -68,3 +69,39 @@ def deliver(*, delivery_ids: list[str], **_kwargs: Any) -> dict[str, int]:
 def deliver_due(**_kwargs: Any) -> None:
     """Queue the deliveries that are due again, or were held until now."""
     delivering.sweep(at=timezone.now())
+
+
+@factory_task(export.TASK)
+def export_factory(*, schema: str, job: JobHandle, **_kwargs: Any) -> dict[str, Any]:
+    """Write everything of a factory into one ZIP."""
+    if schema != current_schema():
+        raise JobRefused("This work belongs to another factory.")
+
+    def report(progress: float, message: str) -> None:
+        job.report(progress, message)
+        announcing.announce(export.TOPIC)
+
+    return export.write(job_id=job.id, at=timezone.now(), report=report)
+
+
+@public_task("tenants.tidy_exports")
+def tidy_exports(**_kwargs: Any) -> None:
+    """Remove exports of everything that were kept long enough, in every factory."""
+    services.for_each_factory(lambda _factory: _tidied())
+
+
+def _tidied() -> None:
+    export.tidy(at=timezone.now())
+
+
+@public_task(leaving.REMOVE)
+def remove_factory(
+    *, factory_id: int, reason: str, actor_id: int | None, **_kwargs: Any
+) -> dict[str, Any]:
+    """Delete a factory and write its record; one that is gone already is no error."""
+    factory = Factory.objects.filter(pk=factory_id).first()
+    if factory is None:
+        return {}
+    actor = User.objects.filter(pk=actor_id).first() if actor_id is not None else None
+    departure = leaving.remove(factory=factory, reason=reason, at=timezone.now(), actor=actor)
+    return {"departure_id": departure.pk}

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from tenants import entry
 from tenants.models import Factory, User
 from tenants.requests import PortalRequest
+from tenants.standing import works_suspended
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -37,6 +38,7 @@ def to_factory(request: HttpRequest, schema_name: str) -> HttpResponse:
     return HttpResponseRedirect(address)
 
 
+@works_suspended
 @require_GET
 @never_cache
 def enter(request: PortalRequest) -> HttpResponse:
@@ -54,6 +56,7 @@ def enter(request: PortalRequest) -> HttpResponse:
     return HttpResponseRedirect(ticket.next_path)
 
 
+@works_suspended
 @require_POST
 @never_cache
 def leave(request: PortalRequest) -> HttpResponse:
@@ -65,6 +68,7 @@ def leave(request: PortalRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{settings.BASE_URL}/")
 
 
+@works_suspended
 @require_GET
 @never_cache
 def health(request: HttpRequest) -> HttpResponse:

@@ -1,108 +1,45 @@
+"""Usage, invoices and the ledger, to be read."""
+
+from datetime import UTC, datetime
+from typing import Any
+
 from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import exceptions
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import selectors
-from billing.api.serializers import InvoiceSerializer, UsageSerializer
-from billing.models import Invoice
+from billing import documents, selectors
+from billing.api import examples
+from billing.api.serializers import (
+    InvoiceSerializer,
+    LedgerQuerySerializer,
+    LedgerSerializer,
+    UsageSerializer,
+)
+from billing.gateways import StripeAway
+from billing.models import Invoice, LedgerEntry
+from tenants.api.errors import Conflict, ErrorSerializer
 from tenants.context import current_factory
-
-USAGE_EXAMPLE = OpenApiExample(
-    "Workshop, 12 machines",
-    response_only=True,
-    value={
-        "plan": "workshop",
-        "plan_name": "Workshop",
-        "next_plan": None,
-        "currency": "EUR",
-        "status": "active",
-        "period_start": "2026-11-01T00:00:00Z",
-        "period_end": "2026-12-01T00:00:00Z",
-        "counted_to": "2026-11-17T10:00:00Z",
-        "so_far_minor": 34800,
-        "forecast_minor": 38925,
-        "forecast_low_minor": 38110,
-        "forecast_high_minor": 39740,
-        "forecast_basis": "The days left are taken to be like the last 47 days ...",
-        "meters": [
-            {
-                "meter": "readings",
-                "label": "Readings",
-                "used": 231_400_000,
-                "included": 240_000_000,
-                "price_minor": 25,
-                "price_per": "per extra million",
-                "so_far_minor": 0,
-                "forecast_minor": 4125,
-            }
-        ],
-        "daily": [{"on": "2026-11-01", "total_minor": 34800}],
-        "forecast_daily": [
-            {
-                "on": "2026-11-30",
-                "expected_minor": 38925,
-                "low_minor": 38110,
-                "high_minor": 39740,
-            }
-        ],
-        "previous": [{"on": "2026-10-31", "total_minor": 43800}],
-        "previous_total_minor": 43800,
-        "machines": [
-            {
-                "machine_id": "7b0c8a2e-3a55-4d0e-9a0e-5b9d2a1c0f11",
-                "name": "Mill 3",
-                "n_readings": 19_800_000,
-                "cost_minor": 2900,
-            }
-        ],
-        "cap_minor": None,
-    },
-)
-INVOICE_EXAMPLE = OpenApiExample(
-    "A month of twelve machines",
-    response_only=True,
-    value={
-        "id": 17,
-        "number": "7QK2M1XA-0004",
-        "status": "paid",
-        "currency": "EUR",
-        "total_minor": 38925,
-        "due_minor": 38925,
-        "paid_minor": 38925,
-        "period_start": "2026-10-01T00:00:00Z",
-        "period_end": "2026-11-01T00:00:00Z",
-        "created_at": "2026-11-01T00:00:00Z",
-        "finalized_at": "2026-11-01T01:00:00Z",
-        "paid_at": "2026-11-01T01:00:00Z",
-        "hosted_url": "https://invoice.stripe.com/i/acct_1/test_1",
-        "lines": [
-            {
-                "description": "12 machine x Workshop: active machines",
-                "quantity": 12,
-                "amount_minor": 34800,
-                "period_start": "2026-10-01T00:00:00Z",
-                "period_end": "2026-11-01T00:00:00Z",
-            }
-        ],
-    },
-)
 
 
 class UsageView(APIView):
     """This month's usage, what it costs so far, and what the month is expected to cost."""
 
     required_permission = "billing.view"
+    works_suspended = True
 
     @extend_schema(
         operation_id="usage_retrieve",
         tags=["billing"],
         summary="Usage and forecast of this month",
         responses=UsageSerializer,
-        examples=[USAGE_EXAMPLE],
+        examples=[examples.USAGE],
     )
     def get(self, _request: Request) -> Response:
         summary = selectors.usage_summary(current_factory(), timezone.now())
@@ -111,32 +48,104 @@ class UsageView(APIView):
 
 @extend_schema_view(
     get=extend_schema(
-        tags=["billing"], summary="Invoices, newest first", examples=[INVOICE_EXAMPLE]
+        tags=["billing"], summary="Invoices, newest first", examples=[examples.INVOICE]
     )
 )
 class InvoiceListView(ListAPIView[Invoice]):
     """The factory's invoices, newest first."""
 
     required_permission = "billing.view"
+    works_suspended = True
     serializer_class = InvoiceSerializer
 
     def get_queryset(self) -> QuerySet[Invoice]:
         if getattr(self, "swagger_fake_view", False):
             return Invoice.objects.none()
-        return selectors.invoices(current_factory())
+        return selectors.invoices_with_credits(current_factory())
 
 
 @extend_schema_view(
-    get=extend_schema(tags=["billing"], summary="One invoice", examples=[INVOICE_EXAMPLE])
+    get=extend_schema(tags=["billing"], summary="One invoice", examples=[examples.INVOICE])
 )
 class InvoiceView(RetrieveAPIView[Invoice]):
     """One invoice with its lines."""
 
     required_permission = "billing.view"
+    works_suspended = True
     lookup_url_kwarg = "invoice_id"
     serializer_class = InvoiceSerializer
 
     def get_queryset(self) -> QuerySet[Invoice]:
         if getattr(self, "swagger_fake_view", False):
             return Invoice.objects.none()
-        return selectors.invoices(current_factory())
+        return selectors.invoices_with_credits(current_factory())
+
+
+class DocumentAway(exceptions.APIException):
+    """The payment provider does not answer."""
+
+    status_code = 503
+    default_detail = "The payment provider does not answer. Try again in a minute."
+    default_code = "provider_away"
+
+
+class InvoicePdfView(APIView):
+    """An invoice as a file."""
+
+    required_permission = "billing.view"
+    works_suspended = True
+
+    @extend_schema(
+        operation_id="invoices_pdf",
+        tags=["billing"],
+        summary="The PDF of an invoice",
+        description="409 while the invoice is a draft: its PDF is made when it is final.",
+        responses={
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            404: OpenApiResponse(ErrorSerializer, "No such invoice"),
+            409: OpenApiResponse(ErrorSerializer, "There is no PDF of it yet"),
+            503: OpenApiResponse(ErrorSerializer, "The payment provider does not answer"),
+        },
+    )
+    def get(self, _request: Request, invoice_id: int) -> HttpResponse:
+        invoice = selectors.invoices(current_factory()).filter(pk=invoice_id).first()
+        if invoice is None:
+            raise Http404
+        try:
+            body = documents.pdf(invoice.pdf_url)
+        except documents.NoDocument as error:
+            raise Conflict("There is no PDF of this invoice yet.") from error
+        except StripeAway as error:
+            raise DocumentAway from error
+        return HttpResponse(body, content_type="application/pdf")
+
+
+class LedgerView(ListAPIView[LedgerEntry]):
+    """What was counted, row by row: the newest hour first."""
+
+    required_permission = "billing.view"
+    works_suspended = True
+    serializer_class = LedgerSerializer
+
+    @extend_schema(
+        operation_id="ledger_list",
+        tags=["billing"],
+        summary="Rows of the ledger",
+        description="The sum over `quantity` of a meter and month is what the month holds of it."
+        " A correction is a row of its own with its reason.",
+        parameters=[LedgerQuerySerializer],
+        examples=[examples.LEDGER],
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    def get_queryset(self) -> QuerySet[LedgerEntry]:
+        if getattr(self, "swagger_fake_view", False):
+            return LedgerEntry.objects.none()
+        asked = LedgerQuerySerializer(data=self.request.query_params)
+        asked.is_valid(raise_exception=True)
+        month = asked.validated_data.get("month")
+        start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else None
+        return selectors.ledger(
+            current_factory(), month=start, meter=asked.validated_data.get("meter", "")
+        )

@@ -1,7 +1,7 @@
 """What can exist: accounts, plans in force, the ledger, and mirrors of what Stripe says."""
 
 from billing.models.accounts import BillingAccount
-from billing.models.budgets import Budget, BudgetAlert, MeterCap
+from billing.models.budgets import Budget, BudgetAlert, GivenUpHour, MeterCap
 from billing.models.inbox import InboxEvent
 from billing.models.invoices import CreditNote, Invoice, InvoiceLine
 from billing.models.ledger import Adjustment, LedgerCursor, LedgerDelivery, LedgerEntry
@@ -21,6 +21,7 @@ __all__ = [
     "Budget",
     "BudgetAlert",
     "CreditNote",
+    "GivenUpHour",
     "InboxEvent",
     "Invoice",
     "InvoiceLine",

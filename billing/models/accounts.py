@@ -46,7 +46,12 @@ class BillingAccount(models.Model):
     tax_id = models.CharField(max_length=40, blank=True, db_default="")
     details_changed_at = models.DateTimeField(null=True, blank=True)
     details_told_at = models.DateTimeField(null=True, blank=True)
+    details_error = models.CharField(max_length=300, blank=True, db_default="")  # Stripe's words
 
+    # Promotion codes that were used, in capitals: each is good once.
+    codes_used = models.JSONField(
+        default=list, blank=True, db_default=models.Value([], models.JSONField())
+    )
     trial_used_at = models.DateTimeField(null=True, blank=True)
     standing = models.CharField(
         max_length=12, choices=Standing.choices, default=Standing.GOOD, db_default="good"

@@ -59,7 +59,7 @@ class MeterCap(models.Model):
     max_extra = models.BigIntegerField(null=True, blank=True)  # beyond the included; null: no cap
     action = models.CharField(max_length=8, choices=Action.choices)
     reached_at = models.DateTimeField(null=True, blank=True)
-    # Raw readings of held hours before this are gone; their hourly figures stay.
+    # The end of the last hour that was given up (`GivenUpHour`).
     forgotten_to = models.DateTimeField(null=True, blank=True)
     changed_at = models.DateTimeField()
 
@@ -75,3 +75,25 @@ class MeterCap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item} from {self.month:%Y-%m}: {self.max_extra}"
+
+
+class GivenUpHour(models.Model):
+    """An hour whose held readings were not bought back in time: they are never charged.
+
+    Written before telemetry forgets the readings themselves, so that nobody buys back what is
+    about to go.
+    """
+
+    account = models.ForeignKey(BillingAccount, on_delete=models.PROTECT, related_name="given_up")
+    hour = models.DateTimeField()
+    given_up_at = models.DateTimeField()
+    # When the readings that had come by `given_up_at` were forgotten; null: still to be done.
+    forgotten_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "hour"], name="an_hour_is_given_up_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:%M} of {self.account_id}"

@@ -32,6 +32,7 @@ class LedgerEntry(models.Model):
         COUNTED = "counted", "Counted"
         LATE_DATA = "late_data", "Readings that came later"
         PLAN_CHANGED = "plan_changed", "The plan was changed"
+        CAP_CHANGED = "cap_changed", "The cap was changed"
 
     account = models.ForeignKey(BillingAccount, on_delete=models.PROTECT, related_name="ledger")
     meter = models.CharField(max_length=32, choices=[(m.value, m.value) for m in Meter])

@@ -46,6 +46,7 @@ class Subscription(models.Model):
     end_told = models.BooleanField(default=True, db_default=True)
     has_card = models.BooleanField(default=False, db_default=False)  # to be charged with
     promotion_code = models.CharField(max_length=40, blank=True, db_default="")
+    code_told = models.BooleanField(default=True, db_default=True)  # Stripe knows the code
     percent_off = models.IntegerField(null=True, blank=True)  # what Stripe takes off by a coupon
     discount_ends_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -96,7 +97,12 @@ class YearlyMachines(models.Model):
     )
     plan = models.CharField(max_length=20)
     version = models.IntegerField()
-    n_machines = models.IntegerField()
+    n_machines = models.IntegerField()  # paid for; to be paid for, while Stripe has no id yet
+    # More machines that were asked for and that Stripe has not charged yet, and since when.
+    wanted_machines = models.IntegerField(null=True, blank=True)
+    wanted_at = models.DateTimeField(null=True, blank=True)
+    # Fewer machines, from the renewal on.
+    renewal_machines = models.IntegerField(null=True, blank=True)
     stripe_id = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001
     started_at = models.DateTimeField()
     period_end = models.DateTimeField(null=True, blank=True)

@@ -6,10 +6,26 @@ from billing.selectors.accounts import (
     accounts_at_stripe,
     accounts_to_review,
     invoices,
+    payers,
     subscription_of,
     unopened_subscriptions,
 )
+from billing.selectors.budgets import (
+    AlertView,
+    BudgetView,
+    CapView,
+    budget_view,
+    cap_views,
+)
 from billing.selectors.fit import Excess, excess, machines_in_use
+from billing.selectors.history import (
+    LedgerDay,
+    counted_to,
+    invoices_with_credits,
+    ledger,
+    ledger_days,
+)
+from billing.selectors.life import LifeView, life_view
 from billing.selectors.usage import (
     DayRange,
     DayTotal,
@@ -21,9 +37,14 @@ from billing.selectors.usage import (
 )
 
 __all__ = [
+    "AlertView",
+    "BudgetView",
+    "CapView",
     "DayRange",
     "DayTotal",
     "Excess",
+    "LedgerDay",
+    "LifeView",
     "MachineCost",
     "MeterUsage",
     "OtherLine",
@@ -32,9 +53,17 @@ __all__ = [
     "account_of",
     "accounts_at_stripe",
     "accounts_to_review",
+    "budget_view",
+    "cap_views",
+    "counted_to",
     "excess",
     "invoices",
+    "invoices_with_credits",
+    "ledger",
+    "ledger_days",
+    "life_view",
     "machines_in_use",
+    "payers",
     "subscription_of",
     "unopened_subscriptions",
     "usage_summary",

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from billing.models import BillingAccount, Invoice, Subscription
-from tenants.models import Factory
+from tenants.models import Factory, Membership, Role
 
 
 def account_of(factory: Factory) -> BillingAccount | None:
@@ -25,6 +25,15 @@ def account(account_id: str, *, factory: Factory) -> BillingAccount:
 def subscription_of(factory: Factory) -> Subscription | None:
     """Return the live subscription of a factory, or None on Start."""
     return Subscription.objects.filter(account__factory=factory, ended_at=None).first()
+
+
+def payers(factory: Factory) -> list[int]:
+    """Return the ids of the people who look after a factory's account."""
+    return list(
+        Membership.objects.filter(factory=factory, role__in=(Role.OWNER, Role.ADMIN))
+        .order_by("user_id")
+        .values_list("user_id", flat=True)
+    )
 
 
 def invoices(factory: Factory) -> QuerySet[Invoice]:

@@ -13,7 +13,7 @@ from billing.bills import MonthBill, SpanBill
 from billing.charges import Charge, Usage
 from billing.counting import MonthFacts
 from billing.forecast import HISTORY_DAYS, DayForecast, Forecast, forecast_days
-from billing.models import BillingAccount, BookedAddOn, LedgerCursor, LedgerEntry
+from billing.models import BillingAccount, BookedAddOn, LedgerCursor, LedgerEntry, Subscription
 from billing.periods import month_start, next_full_hour
 from billing.plans import EXTRA_ITEMS, USED, Item, Meter, Plan
 from billing.selectors.accounts import account_of, subscription_of
@@ -112,7 +112,6 @@ class UsageSummary:
     trial_end: datetime | None = None
     after_trial_minor: int | None = None  # what the month would cost without the trial
     ends_at: datetime | None = None
-    cap_minor: int | None = None
 
 
 def usage_summary(factory: Factory, at: datetime) -> UsageSummary:
@@ -138,10 +137,10 @@ def usage_summary(factory: Factory, at: datetime) -> UsageSummary:
         item: forecast_days(_by_day(account, item, end=at), at=as_of, end=end)
         for item in EXTRA_ITEMS
     }
-    off = subscription.percent_off if subscription else None
+    off = _percent_off(subscription, end)
     projection = _Projection(
         here, currency, n_expected - _n_machines(shown[:-1]), expected, before=_before(bill, here),
-        add_ons=_add_ons(account, currency), percent_off=off,
+        add_ons=_add_ons(account, currency), percent_off=off, most=_most_extra(account, shown),
     )  # fmt: skip
     middle, low, high = projection.at_end()
     previous = _previous(account, at)
@@ -199,9 +198,18 @@ def _n_machines(parts: Sequence[SpanBill]) -> int:
     return sum(part.usage.used(Item.MACHINES) for part in parts)
 
 
-def _before(bill: MonthBill, here: SpanBill) -> int:
-    """Return what the month costs beside its present part."""
-    return bill.total - here.charge.total
+def _before(bill: MonthBill, here: SpanBill) -> tuple[int, ...]:
+    """Return the lines of the month beside its present part."""
+    parts = [n for part in bill.spans if part is not here for n in part.charge.items.values()]
+    return (*parts, *(a.amount_minor for a in bill.adjustments))
+
+
+def _percent_off(subscription: Subscription | None, invoiced_at: datetime) -> int | None:
+    """Return what is taken off the invoice that is made at a moment."""
+    if subscription is None:
+        return None
+    ends_at = subscription.discount_ends_at
+    return subscription.percent_off if ends_at is None or ends_at > invoiced_at else None
 
 
 def _add_ons(account: BillingAccount | None, currency: str) -> tuple[OtherLine, ...]:
@@ -215,6 +223,19 @@ def _add_ons(account: BillingAccount | None, currency: str) -> tuple[OtherLine, 
         for found in plans.BOOKS[row.version].add_ons
         if found.key == row.key
     )
+
+
+def _most_extra(account: BillingAccount | None, parts: Sequence[SpanBill]) -> dict[Item, int]:
+    """Return how many units beyond the included the owner's caps leave for the present part."""
+    if account is None:
+        return {}
+    found: dict[Item, int] = {}
+    for item in EXTRA_ITEMS:
+        cap = terms.cap_of(account, item=item, month=month_start(parts[-1].span.start))
+        if cap is not None and cap.max_extra is not None:
+            before = sum(p.usage.beyond(item) for p in parts[:-1] if not terms.is_free(p.span))
+            found[item] = max(0, cap.max_extra - before)
+    return found
 
 
 def _previous(account: BillingAccount | None, at: datetime) -> tuple[DayTotal, ...]:
@@ -263,9 +284,10 @@ class _Projection:
     currency: str
     n_expected: int  # machines, under the present plan
     expected: Mapping[Item, Forecast]
-    before: int
+    before: tuple[int, ...]  # lines of the month under other plans
     add_ons: tuple[OtherLine, ...]
     percent_off: int | None
+    most: Mapping[Item, int]  # what the owner's caps leave of each meter
 
     def _charge(self, more: Mapping[Item, float], *, n_machines: int) -> Charge:
         counted = dict(self.here.usage.counted)
@@ -279,6 +301,10 @@ class _Projection:
                 off = plans.TAKEN_OFF[item][0]
                 counted[off] = counted.get(off, 0) + self.here.plan.allowance(item)
             counted[USED[item]] = counted.get(USED[item], 0) + round(n)
+        for item, most in self.most.items():
+            beyond = max(0, Usage(counted).beyond(item) - most)
+            off = plans.TAKEN_OFF[item][-1]
+            counted[off] = counted.get(off, 0) + beyond
         return charges.charge(Usage(counted), plan=self.here.plan, currency=self.currency)
 
     def _at(self, index: int) -> tuple[Charge, Charge, Charge]:
@@ -297,13 +323,15 @@ class _Projection:
 
     def total(self, charge: Charge) -> int:
         """Return what stands on the invoice for a charge: all of it, the discount taken off."""
-        add_ons = sum(line.amount_minor for line in self.add_ons)
-        whole = charge.total + self.before + add_ons
-        return charges.discounted(whole, percent_off=self.percent_off)
+        add_ons = (line.amount_minor for line in self.add_ons)
+        lines = (*charge.items.values(), *self.before, *add_ons)
+        return charges.discounted(lines, percent_off=self.percent_off)
 
     def total_now(self) -> int:
-        whole = self.here.charge.total + self.before
-        return charges.discounted(whole, percent_off=self.percent_off)
+        return charges.discounted(self._lines_now(), percent_off=self.percent_off)
+
+    def _lines_now(self) -> tuple[int, ...]:
+        return (*self.here.charge.items.values(), *self.before)
 
     def days(self) -> tuple[DayRange, ...]:
         found = []
@@ -314,10 +342,10 @@ class _Projection:
 
     def others(self) -> tuple[OtherLine, ...]:
         lines = list(self.add_ons)
-        if self.before:
-            lines.insert(0, OtherLine("Before the present plan, and the change to it", self.before))
-        whole = self.here.charge.total + self.before
-        off = whole - charges.discounted(whole, percent_off=self.percent_off)
+        before = sum(self.before)
+        if before:
+            lines.insert(0, OtherLine("Before the present plan, and the change to it", before))
+        off = sum(self._lines_now()) - self.total_now()
         if off:
             lines.append(OtherLine(f"Discount of {self.percent_off} %, so far", -off))
         return tuple(lines)
@@ -395,15 +423,15 @@ def _daily(
     days, day = [], parts[0].span.start.date()
     totals = [Usage() for _ in parts]
     while datetime(day.year, day.month, day.day, tzinfo=UTC) < end:
-        whole = sum(
+        lines = [
             a.amount_minor for a in bill.adjustments if a.period_start.astimezone(UTC).date() <= day
-        )
+        ]
         for index, part in enumerate(parts):
             totals[index] += sums.get((index, day), Usage())
             if not terms.is_free(part.span):
                 cost = charges.charge(totals[index], plan=part.plan, currency=currency)
-                whole += cost.total
-        days.append(DayTotal(day, charges.discounted(whole, percent_off=off)))
+                lines += cost.items.values()
+        days.append(DayTotal(day, charges.discounted(lines, percent_off=off)))
         day += timedelta(days=1)
     return tuple(days)
 

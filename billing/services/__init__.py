@@ -1,6 +1,16 @@
 """What can happen: subscribing, counting, telling Stripe, hearing from Stripe."""
 
 from billing.services.accounts import account_for, card_page, portal_page, use_card
+from billing.services.budgets import (
+    CapBelowUse,
+    CapNotOffered,
+    buy_back,
+    give_up_held,
+    set_budget,
+    set_cap,
+    watch_budget,
+    watch_caps,
+)
 from billing.services.changing import (
     ChangePreview,
     NotSubscribed,
@@ -28,6 +38,8 @@ from billing.services.subscriptions import (
 
 __all__ = [
     "AlreadySubscribed",
+    "CapBelowUse",
+    "CapNotOffered",
     "ChangePreview",
     "NotSubscribed",
     "Reported",
@@ -37,9 +49,11 @@ __all__ = [
     "account_for",
     "announce_trial_end",
     "apply_event",
+    "buy_back",
     "cancel_subscription",
     "card_page",
     "change_plan",
+    "give_up_held",
     "open_subscription",
     "portal_page",
     "preview_change",
@@ -51,10 +65,14 @@ __all__ = [
     "roll_up",
     "run_clock",
     "send_adjustments",
+    "set_budget",
+    "set_cap",
     "settle_late_usage",
     "start_subscription",
     "sync_account",
     "tell_end",
     "usage_differences",
     "use_card",
+    "watch_budget",
+    "watch_caps",
 ]

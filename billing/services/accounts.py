@@ -35,7 +35,7 @@ def ensure_customer(account: BillingAccount, *, stripe: StripeGateway) -> str:
     customer_id = stripe.create_customer(
         key=f"customer-{account.pk.hex}",
         name=account.name,
-        email=_owner_email(account),
+        email=owner_email(account),
         metadata={"account": str(account.pk)},
         test_clock=account.test_clock_id,
     )
@@ -44,7 +44,8 @@ def ensure_customer(account: BillingAccount, *, stripe: StripeGateway) -> str:
     return customer_id
 
 
-def _owner_email(account: BillingAccount) -> str:
+def owner_email(account: BillingAccount) -> str:
+    """Return where invoices go as long as the account names no address of its own."""
     if account.factory is None:
         return ""
     owner = (

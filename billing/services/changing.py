@@ -14,6 +14,7 @@ from billing.plans import Plan
 from billing.selectors import Excess
 from billing.services import upgrading
 from billing.services.accounts import account_for
+from billing.services.budgets import watch_caps
 from billing.services.entitlements import write_limits
 from billing.services.ledger import roll_up
 from billing.services.subscriptions import live_subscription, start_subscription, write_term
@@ -201,11 +202,12 @@ def _change_now(
         upgrading.write(account, upgrade, is_trial=False, at=at)
     subscription.plan, subscription.version = chosen.key, chosen.version
     write_limits(factory=factory, plan=chosen)
+    watch_caps(account_id=str(account.pk), at=at)
 
 
 @transaction.atomic
 def cancel_subscription(
-    *, factory: Factory, by: User | None, at: datetime | None = None
+    *, factory: Factory, by: User | None, at: datetime | None = None, reason: str = ""
 ) -> Subscription:
     """End the subscription with the month (or the trial); then the factory is closed.
 
@@ -229,7 +231,7 @@ def cancel_subscription(
         action="billing.cancelled",
         actor=by,
         target=subscription.plan,
-        detail={"ends_at": subscription.ends_at.isoformat()},
+        detail={"ends_at": subscription.ends_at.isoformat(), "reason": reason},
         factory=factory,
     )
     return subscription

@@ -41,6 +41,15 @@ def write_standing(*, factory: Factory, standing: str, until: datetime | None) -
     )
 
 
+def write_room(*, factory: Factory, images: int | None, planning_minutes: int | None) -> None:
+    """Write how much of what is limited by the month there is room for; None is no limit."""
+    limits, _ = FactoryLimits.objects.get_or_create(factory=factory)
+    now = (limits.images_per_month, limits.planning_minutes_per_month)
+    if now != (images, planning_minutes):
+        limits.images_per_month, limits.planning_minutes_per_month = images, planning_minutes
+        limits.save(update_fields=["images_per_month", "planning_minutes_per_month", "changed_at"])
+
+
 def write_cap(*, factory: Factory, item: str, is_shut: bool) -> None:
     """Shut a door at the owner's cap, or open it again."""
     limits, _ = FactoryLimits.objects.get_or_create(factory=factory)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing.gateways import StripeEvent, StripeRefused, gateway
 from billing.models import BillingAccount, InboxEvent
+from billing.services.credits import sync_after_credit
 from billing.services.mirror import sync_invoice, sync_subscription
 from tenants import jobs
 
@@ -89,6 +90,8 @@ def _apply(event: InboxEvent, *, at: datetime) -> InboxEvent.State:
         sync_subscription(account, stripe_id=object_id, stripe=gateway(), at=at)
     elif event.kind.startswith("invoice."):
         sync_invoice(account, stripe_id=object_id, stripe=gateway(), at=at)
+    elif event.kind.startswith("credit_note.") or event.kind == "charge.refunded":
+        sync_after_credit(account, stripe=gateway(), at=at)
     else:
         return InboxEvent.State.IGNORED
     return InboxEvent.State.DONE

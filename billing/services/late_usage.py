@@ -10,7 +10,7 @@ from django.db.models import Sum
 from billing import bills, terms
 from billing.models import Adjustment, BillingAccount, LedgerDelivery
 from billing.periods import Span, month_start
-from billing.plans import Item
+from billing.plans import Item, Meter
 
 log = structlog.get_logger()
 _STATE = LedgerDelivery.State
@@ -81,5 +81,9 @@ def _words(span: Span, told: bills.SpanBill, whole: bills.SpanBill) -> str:
         more = whole.usage.used(item) - told.usage.used(item)
         if more > 0:
             parts.append(f"{more:,} {extra.label.lower()}")
+    held = Meter.HELD_READINGS
+    n = told.usage.counted.get(held, 0) - whole.usage.counted.get(held, 0)
+    if n > 0:
+        parts.append(f"{n:,} readings bought back")
     what = ", ".join(parts) if parts else "corrected count"
     return f"Late usage of {span.start:%B %Y}: {what}"

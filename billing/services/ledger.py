@@ -1,7 +1,7 @@
 """The roll-up: from what telemetry stored to rows of the ledger, by recounting."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,6 +15,7 @@ from billing.models import (
     LedgerCursor,
     LedgerDelivery,
     LedgerEntry,
+    MeterCap,
     PlanTerm,
     Subscription,
 )
@@ -32,11 +33,20 @@ _OVERLAP = timedelta(minutes=10)
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def roll_up(*, factory: Factory, until: datetime | None = None, at: datetime | None = None) -> int:
+def roll_up(
+    *,
+    factory: Factory,
+    until: datetime | None = None,
+    at: datetime | None = None,
+    again: Iterable[datetime] = (),
+) -> int:
     """Count a factory's full hours before `until` (now) into the ledger; return the rows added.
 
     Idempotent: months in which something changed are counted anew and only differences are
     written. Concurrent calls for one factory wait for each other.
+
+    Args:
+        again: months that are counted anew in any case, as something was agreed for them.
     """
     at = at or timezone.now()
     until = hour_of(until or at)
@@ -47,6 +57,7 @@ def roll_up(*, factory: Factory, until: datetime | None = None, at: datetime | N
         with factory_context(factory):
             changed = facts.changed_hours(since=since - _OVERLAP if since else _BEGINNING)
             months = {month_start(hour) for hour in changed if hour < until}
+            months |= {month for month in again if month < until}
             if cursor.counted_to is not None:
                 # Plan terms may have changed without any new reading.
                 months |= set(months_between(cursor.counted_to, until))
@@ -70,7 +81,7 @@ def _count_month(
     changes, revisions = month_corrections(account, month=month, end=end)
     # The first count of all finds past months whole; none of them was ever billed.
     fixed_before = _fixed_before(account, month, at=at) if counted_to is not None else None
-    plan_changed = _plan_changed(account, since=cursor.changes_seen_at)
+    agreed = _agreed_anew(account, since=cursor.changes_seen_at)
     entries = [
         _entry(
             account,
@@ -80,7 +91,7 @@ def _count_month(
             revision=revisions.get((meter, hour), -1) + 1,
             is_late=counted_to is not None and hour < counted_to,
             is_fixed=fixed_before is not None and hour < fixed_before,
-            plan_changed=plan_changed,
+            agreed=agreed,
             at=at,
         )
         for (meter, hour), quantity in sorted(changes.items(), key=lambda c: (c[0][1], c[0][0]))
@@ -124,10 +135,18 @@ def _fixed_before(account: BillingAccount, month: datetime, *, at: datetime) -> 
     return cut.starts_at if cut else None
 
 
-def _plan_changed(account: BillingAccount, *, since: datetime | None) -> bool:
+def _agreed_anew(
+    account: BillingAccount, *, since: datetime | None
+) -> Mapping[Meter, LedgerEntry.Reason]:
+    """Return for which meters a recount differs because something else was agreed, not used."""
+    reasons: dict[Meter, LedgerEntry.Reason] = {}
     if since is None:
-        return False
-    return PlanTerm.objects.filter(account=account, written_at__gte=since).exists()
+        return reasons
+    if PlanTerm.objects.filter(account=account, written_at__gte=since).exists():
+        reasons = {m: LedgerEntry.Reason.PLAN_CHANGED for m in Meter if m != Meter.READINGS}
+    if MeterCap.objects.filter(account=account, changed_at__gte=since).exists():
+        reasons[Meter.HELD_READINGS] = LedgerEntry.Reason.CAP_CHANGED
+    return reasons
 
 
 def _written(
@@ -157,13 +176,12 @@ def _entry(
     revision: int,
     is_late: bool,
     is_fixed: bool,
-    plan_changed: bool,
+    agreed: Mapping[Meter, LedgerEntry.Reason],
     at: datetime,
 ) -> LedgerEntry:
     reason = LedgerEntry.Reason.COUNTED
     if is_late:
-        by_plan = plan_changed and meter != Meter.READINGS
-        reason = LedgerEntry.Reason.PLAN_CHANGED if by_plan else LedgerEntry.Reason.LATE_DATA
+        reason = agreed.get(meter, LedgerEntry.Reason.LATE_DATA)
     return LedgerEntry(
         account=account,
         meter=meter,

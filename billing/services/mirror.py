@@ -7,14 +7,18 @@ from django.utils import timezone
 
 from billing.answers import StripeInvoice
 from billing.gateways import StripeGateway, gateway
-from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription
+from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription, YearlyMachines
+from billing.services import prepaying
 from billing.services.subscriptions import write_mirror
 
 
 def sync_subscription(
     account: BillingAccount, *, stripe_id: str, stripe: StripeGateway, at: datetime
 ) -> None:
-    """Bring the mirror of one subscription up to date. Call with the account locked."""
+    """Bring the mirror of one subscription up to date, of a plan's or of machines by the year.
+
+    Call with the account locked.
+    """
     subscription = (
         Subscription.objects.filter(account=account, stripe_id=stripe_id)
         .select_related("account__factory")
@@ -22,6 +26,9 @@ def sync_subscription(
     )
     if subscription is not None:
         write_mirror(subscription, stripe.subscription(stripe_id), at=at)
+    yearly = YearlyMachines.objects.filter(account=account, stripe_id=stripe_id).first()
+    if yearly is not None:
+        prepaying.mirror(account, yearly, stripe.subscription(stripe_id), stripe)
 
 
 def sync_invoice(

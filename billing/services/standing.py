@@ -11,7 +11,7 @@ from billing.models import BillingAccount, Invoice, Subscription
 from billing.periods import month_start
 from billing.services.entitlements import write_standing
 from tenants import audit, jobs
-from tenants.models import Factory, Membership, Role
+from tenants.models import Factory
 from tenants.notifications import notify
 
 log = structlog.get_logger()
@@ -135,17 +135,8 @@ def _tell(
         text=message.text,
         path=USAGE_PATH,
         key=f"billing:{account.pk}:{key}",
-        recipients=payers(factory),
+        recipients=selectors.payers(factory),
         at=at,
-    )
-
-
-def payers(factory: Factory) -> list[int]:
-    """Return the ids of the people who look after a factory's account."""
-    return list(
-        Membership.objects.filter(factory=factory, role__in=(Role.OWNER, Role.ADMIN))
-        .order_by("user_id")
-        .values_list("user_id", flat=True)
     )
 
 
@@ -163,3 +154,19 @@ def announce_trial_end(*, account_id: str, at: datetime) -> None:
     message = words.trial_ends(account.factory.name, ends=live.trial_end, has_card=live.has_card)
     key = f"trial:{month_start(live.trial_end):%Y%m}:{min(reached)}"
     _tell(account, account.factory, message, _SOON, key, at)
+
+
+def announce_declined(*, account_id: str, reason: str, at: datetime) -> None:
+    """Write that a payment for a year, asked for while Stripe was away, was declined since."""
+    account = BillingAccount.objects.select_related("factory").get(pk=account_id)
+    if account.factory is not None:
+        message = words.year_declined(account.factory.name, reason=reason)
+        _tell(account, account.factory, message, _SOON, f"declined:{at:%Y%m%d%H%M}", at)
+
+
+def announce_code_refused(*, account_id: str, reason: str, at: datetime) -> None:
+    """Write that a code, typed while Stripe was away, was refused since."""
+    account = BillingAccount.objects.select_related("factory").get(pk=account_id)
+    if account.factory is not None:
+        message = words.code_refused(account.factory.name, reason=reason)
+        _tell(account, account.factory, message, _SOON, f"code:{at:%Y%m%d%H%M}", at)

@@ -17,6 +17,7 @@ from billing.models import BillingAccount, PlanTerm, Subscription
 from billing.periods import next_full_hour, trial_end
 from billing.plans import Plan
 from billing.services.accounts import account_for, ensure_customer
+from billing.services.budgets import watch_caps
 from billing.services.entitlements import write_limits
 from tenants import audit, jobs
 from tenants.models import Factory, User
@@ -87,6 +88,7 @@ def start_subscription(
         write_term(account, plan=chosen, starts_at=ends, at=started_at)
         BillingAccount.objects.filter(pk=account.pk).update(trial_used_at=started_at)
     write_limits(factory=factory, plan=chosen)
+    watch_caps(account_id=str(account.pk), at=started_at)
     audit.record(
         action="billing.plan_chosen",
         actor=by,
@@ -207,6 +209,7 @@ def end(subscription: Subscription, *, ended_at: datetime, at: datetime) -> None
     write_term(account, plan=plans.START, starts_at=starts_at, at=at)
     if account.factory is not None:
         write_limits(factory=account.factory, plan=plans.START)
+        watch_caps(account_id=str(account.pk), at=at)
     jobs.enqueue(
         task="billing.review_standing",
         kwargs={"account_id": str(account.pk)},

@@ -33,9 +33,16 @@ def planned(account: BillingAccount, *, new: Plan, at: datetime) -> Upgrade:
     old = terms.plan_of(current)
     if current.start == starts_at or terms.is_free(current):
         return Upgrade(starts_at, ends_at, old, new, None, 0, 0)
-    usage = bills.usage_between(account, current.start, starts_at)
-    carried = counting.left_of_allowances(usage.counted, old=old, new=new)
-    n_machines = _counted_machines(account, spans, until=starts_at)
+    parts = _together(account, spans, until=starts_at)
+    stretch = counting.Stretch(
+        plan=old,
+        written=parts[-1].counted,
+        carried=current.carried,
+        n_machines=sum(part.used(Item.MACHINES) for part in parts),
+        n_prepaid=_prepaid(account, current, at=starts_at),
+    )
+    carried = counting.left_of_allowances(stretch, new=new)
+    n_machines = sum(part.beyond(Item.MACHINES) for part in parts)
     amount = charges.upgrade_amount(
         n_machines, old=old, new=new, currency=account.currency, at=starts_at,
         month=(month, ends_at),
@@ -43,17 +50,24 @@ def planned(account: BillingAccount, *, new: Plan, at: datetime) -> Upgrade:
     return Upgrade(starts_at, ends_at, old, new, carried, n_machines, amount)
 
 
-def _counted_machines(account: BillingAccount, spans: list[Span], *, until: datetime) -> int:
-    """Return how many machines are charged by now in the stretches that belong together."""
+def _together(account: BillingAccount, spans: list[Span], *, until: datetime) -> list[Usage]:
+    """Return what was used in the stretches that belong together, the present one last."""
     together: list[Span] = []
     for span in spans:
         if span.start >= until:
             break
         together = [*together, span] if span.carried is not None else [span]
-    usage = Usage()
-    for span in together:
-        usage += bills.usage_between(account, span.start, min(span.end, until))
-    return usage.beyond(Item.MACHINES)
+    return [bills.usage_between(account, s.start, min(s.end, until)) for s in together]
+
+
+def _prepaid(account: BillingAccount, span: Span, *, at: datetime) -> int:
+    """Return how many machines paid in advance a stretch takes off that counted nothing by `at`."""
+    steps = terms.rules(account, month_start(at)).prepaid
+    now = counting.prepaid_before(steps, at)
+    if span.carried is None:
+        return now
+    came_along = span.carried.get(Item.MACHINES, 0)
+    return max(0, came_along + now - counting.prepaid_before(steps, span.start))
 
 
 def write(account: BillingAccount, upgrade: Upgrade, *, is_trial: bool, at: datetime) -> PlanTerm:

@@ -16,6 +16,7 @@ from telemetry.selectors import alarm_sources
 from telemetry.selectors import alarms as selectors
 from telemetry.services import alarms as services
 from tenants.requests import PortalRequest
+from tenants.standing import works_read_only
 
 N_CLEARED = 30
 N_MOST = 500
@@ -95,6 +96,7 @@ def alarm_detail(request: PortalRequest, alarm_id: int) -> HttpResponse:
     return answer(request, "frontend/alarms/detail.html", context, part="live")
 
 
+@works_read_only
 @require_POST
 @page("telemetry.handle_alarms")
 def alarm_act(request: PortalRequest, alarm_id: int) -> HttpResponse:

@@ -6,9 +6,11 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from tenants.models import Role
 from tenants.permissions import PERMISSIONS
+from tenants.standing import Behind, payment_path
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,37 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if who:
         words += f" It is open to the role{'s' if len(who) > 1 else ''} {_listed(who)}."
     return _page(request, 403, "This page is for others", words)
+
+
+def behind(request: HttpRequest, refusal: Behind) -> HttpResponse:
+    """Say that a payment is missing, what still works, and where to pay.
+
+    Scripts of our pages that send a form keep what was typed and show the reason.
+    """
+    if request.headers.get("X-Takt-Keep") or _asks_for_json(request):
+        said = {"name": "Not taken.", "why": refusal.message}
+        body = {**refusal.body, "error": refusal.message, "next": "", "refused": [said]}
+        return JsonResponse(body, status=403)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=403, headers={"HX-Redirect": reverse("frontend:read-only")})
+    return read_only(request, refusal, status=403)
+
+
+def read_only(request: HttpRequest, refusal: Behind, *, status: int) -> HttpResponse:
+    context = {
+        "code": status if status != 200 else "",
+        "heading": "Read-only until the bill is paid",
+        "words": f"{refusal.message} Everything can be looked at and exported, alarms can be"
+        " acknowledged, people removed. If you were just changing something: nothing was changed;"
+        " the back button brings what you typed.",
+        "actions": [Action("Usage and bill", payment_path()), Action("Go to Now", "/")],
+        "is_error": True,
+    }
+    return render(request, "frontend/error.html", context, status=status)
+
+
+def _asks_for_json(request: HttpRequest) -> bool:
+    return request.headers.get("Accept", "").startswith("application/json")
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

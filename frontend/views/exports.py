@@ -16,6 +16,7 @@ from frontend.pages import answer, page
 from telemetry import downloads, selectors, services
 from telemetry.models import Export
 from tenants.requests import PortalRequest
+from tenants.standing import works_read_only
 from tenants.storage import StorageUnavailable
 
 MOST_ROWS = 100
@@ -48,6 +49,7 @@ class ExportRow:
         return f"{self.progress:.0%} written"
 
 
+@works_read_only
 @require_http_methods(["GET", "POST"])
 @page("telemetry.export")
 def exports(request: PortalRequest) -> HttpResponse:
@@ -58,6 +60,7 @@ def exports(request: PortalRequest) -> HttpResponse:
     return answer(request, "frontend/explorer/exports.html", context, part="list")
 
 
+@works_read_only
 @require_POST
 @page("telemetry.export")
 def cancel(request: PortalRequest, export_id: UUID) -> HttpResponse:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import (
     Http404,
     HttpRequest,
@@ -39,6 +40,7 @@ def factories(request: HttpRequest) -> HttpResponse:
         {
             "memberships": [p for p in places if p.is_ready],
             "pending": [p for p in places if not p.is_ready],
+            "gone": founding.gone_of(cast("User", request.user), at=timezone.now()),
         },
     )
 
@@ -47,12 +49,14 @@ def factories(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def factory_new(request: HttpRequest) -> HttpResponse:
-    form = FactoryForm(request.POST or None)
+    form, user = FactoryForm(request.POST or None), cast("User", request.user)
+    plan = founding.wanted_plan(request)
     if request.method == "POST" and form.is_valid():
         try:
-            _factory, job = services.request_factory(
-                owner=cast("User", request.user), **form.cleaned_data
-            )
+            with transaction.atomic():
+                factory, job = services.request_factory(owner=user, **form.cleaned_data)
+                if plan is not None:
+                    founding.begin_trial(request, factory, plan, by=user)
         except services.NameNotUsable:
             form.add_error(
                 "name", "Use at least three letters or digits: the address is made of them."
@@ -65,7 +69,8 @@ def factory_new(request: HttpRequest) -> HttpResponse:
         else:
             return redirect("frontend:factory-progress", job_id=job.pk)
     status = 422 if form.errors else 200
-    return render(request, "frontend/public/factory_new.html", {"form": form}, status=status)
+    context = {"form": form, "plan": plan}
+    return render(request, "frontend/public/factory_new.html", context, status=status)
 
 
 @require_GET
@@ -102,6 +107,13 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     except people.InvitationRefused:
         messages.error(
             request, "This invitation is used, too old, or was written to another address."
+        )
+        return redirect("frontend:factories")
+    except people.TooManyPeople:
+        messages.error(
+            request,
+            "The factory's plan has no room for another person now. Ask an owner to make room; the"
+            " link in your letter goes on working.",
         )
         return redirect("frontend:factories")
     return HttpResponseRedirect(

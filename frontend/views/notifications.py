@@ -13,6 +13,7 @@ from frontend import notices
 from frontend.pages import page
 from tenants.notifications import inbox
 from tenants.requests import PortalRequest
+from tenants.standing import works_read_only
 
 NOTICES_A_PAGE = 30
 
@@ -27,6 +28,7 @@ def inbox_page(request: PortalRequest, *, show_all: bool = False) -> HttpRespons
     return render(request, "frontend/notifications/inbox.html", context)
 
 
+@works_read_only
 @require_POST
 @page("production.view")
 def read_all(request: PortalRequest) -> HttpResponse:
@@ -36,6 +38,7 @@ def read_all(request: PortalRequest) -> HttpResponse:
     return redirect("frontend:notifications")
 
 
+@works_read_only
 @require_POST
 @page("production.view")
 def read(request: PortalRequest, notification_id: UUID) -> HttpResponse:

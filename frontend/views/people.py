@@ -13,6 +13,7 @@ from frontend.pages import may, page
 from tenants import people, selectors
 from tenants.models import Membership, Role
 from tenants.requests import PortalRequest
+from tenants.standing import works_read_only
 
 ENTRIES_A_PAGE = 50
 
@@ -52,6 +53,9 @@ def _invite(request: PortalRequest, form: InviteForm) -> bool:
     except people.OwnersOnly:
         form.add_error("role", "Only an owner makes an owner.")
         return False
+    except people.TooManyPeople as refusal:
+        form.add_error(None, str(refusal))
+        return False
     messages.success(request, f"A letter is on its way to {email}. Its link works for 7 days.")
     return True
 
@@ -79,6 +83,7 @@ def member_role(request: PortalRequest, membership_id: int) -> HttpResponse:
     return redirect("frontend:people")
 
 
+@works_read_only
 @require_POST
 @page("members.manage")
 def member_remove(request: PortalRequest, membership_id: int) -> HttpResponse:

@@ -25,6 +25,7 @@ from mlops.vision.thresholds import limit_of
 from production import selectors as production_selectors
 from production import services as production_services
 from production.models import DefectType, InspectionPlan
+from tenants.limits import LimitReached
 from tenants.requests import PortalRequest
 
 log = structlog.get_logger()
@@ -104,7 +105,7 @@ def upload(request: PortalRequest, inspection_plan_id: UUID) -> HttpResponse:
     for file in request.FILES.getlist("pictures"):
         try:
             taken.append(_taken(request, found, file, label))
-        except (PictureRefused, services.TooManyPending) as refusal:
+        except (PictureRefused, services.TooManyPending, LimitReached) as refusal:
             refused.append({"name": file.name or "A picture", "why": str(refusal)})
     is_asked = services.ask_to_judge(plan_id=found.pk, image_ids=[i.pk for i in taken]) is not None
     url = reverse("frontend:quality-vision-plan", args=[found.pk])

@@ -17,7 +17,8 @@ from django.http.response import HttpResponseBase
 
 from mlops import selectors
 from mlops.models import ImageVerdict
-from telemetry import device_list, downloads
+from telemetry import device_list
+from tenants import streaming
 from tenants.context import factory_context
 from tenants.models import Factory
 
@@ -48,7 +49,7 @@ def verdicts_answer(
     request: HttpRequest, *, plan_id: UUID, factory: Factory
 ) -> StreamingHttpResponse:
     """Answer with every verdict on a plan's pictures as CSV, newest first, a piece at a time."""
-    pieces = downloads.streamed(request, _verdict_lines(plan_id, factory))
+    pieces = streaming.streamed(request, _verdict_lines(plan_id, factory))
     answer = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
     _be_careful(answer, name=f"verdicts-{plan_id}.csv", cache="no-store, private")
     return answer

@@ -28,6 +28,7 @@ from mlops.vision.pictures import PictureRefused
 from production import selectors as production_selectors
 from production import services as production_services
 from production.models import Inspection, InspectionPlan
+from tenants import limits
 from tenants.api.errors import Conflict, ErrorSerializer
 from tenants.context import current_factory
 from tenants.models import User
@@ -43,6 +44,10 @@ TOO_MANY = OpenApiResponse(
     ErrorSerializer,
     description="too_many_pending: the store for files has been away for so long that no further "
     "picture can wait for it. See Retry-After.",
+)
+LIMIT_REACHED = OpenApiResponse(
+    ErrorSerializer,
+    description="plan_limit or cap_reached: this month's pictures are used. See Retry-After.",
 )
 STORE_AWAY = OpenApiResponse(ErrorSerializer, description="The store for files is away.")
 EXAMPLE = OpenApiExample(
@@ -126,6 +131,7 @@ class PlanPictures(OfPlan, generics.GenericAPIView[InspectionImage]):
     """Pictures of the parts that one inspection plan looks at."""
 
     required_permission = {"GET": "mlops.view", "POST": "production.record"}
+    works_read_only = True
     serializer_class = forms.PictureSerializer
     queryset = InspectionImage.objects.none()
     parser_classes = (MultiPartParser, RawPicture)
@@ -156,7 +162,7 @@ class PlanPictures(OfPlan, generics.GenericAPIView[InspectionImage]):
         examples=[EXAMPLE],
         responses={
             200: forms.PictureSerializer, 201: forms.PictureSerializer, 409: REFUSED,
-            503: TOO_MANY,
+            429: LIMIT_REACHED, 503: TOO_MANY,
         },
         operation_id="inspection_plans_pictures_create",
     )  # fmt: skip
@@ -175,6 +181,8 @@ class PlanPictures(OfPlan, generics.GenericAPIView[InspectionImage]):
             raise Conflict(str(error), code=error.code) from error
         except services.TooManyPending as error:
             return too_many_pending(error)
+        except limits.LimitReached as error:
+            return limit_reached(error)
         return Response(forms.PictureSerializer(image).data, status=201 if is_new else 200)
 
 
@@ -182,6 +190,13 @@ def too_many_pending(error: picture_store.TooManyPending) -> Response:
     """Say that no picture can wait any more, and when to try again."""
     said = {"code": error.code, "message": str(error), "detail": {}}
     return Response(said, status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def limit_reached(error: limits.LimitReached) -> Response:
+    """Say that no picture is taken any more this month; clients keep theirs and come again."""
+    said = {"code": error.code, "message": str(error), "detail": {}}
+    wait = str(error.seconds_from(timezone.now()))
+    return Response(said, status=429, headers={"Retry-After": wait})
 
 
 def _filtered(plan: InspectionPlan, asked: dict[str, Any]) -> QuerySet[InspectionImage]:
@@ -211,6 +226,7 @@ class Judge(OfPlan):
     """The line: a picture in, its verdict out."""
 
     required_permission = "production.record"
+    works_read_only = True
     parser_classes = (MultiPartParser, RawPicture)
 
     @extend_schema(
@@ -231,7 +247,9 @@ class Judge(OfPlan):
                 request_only=True, media_type="multipart/form-data",
             )
         ],
-        responses={200: forms.ImageVerdictSerializer, 409: REFUSED, 503: TOO_MANY},
+        responses={
+            200: forms.ImageVerdictSerializer, 409: REFUSED, 429: LIMIT_REACHED, 503: TOO_MANY,
+        },
         operation_id="inspection_plans_judge",
     )  # fmt: skip
     def post(self, request: Request, inspection_plan_id: UUID) -> Response:
@@ -252,6 +270,8 @@ class Judge(OfPlan):
             raise Conflict(str(error), code=error.code) from error
         except services.TooManyPending as error:
             return too_many_pending(error)
+        except limits.LimitReached as error:
+            return limit_reached(error)
         return Response(forms.ImageVerdictSerializer(verdict).data)
 
 

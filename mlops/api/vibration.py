@@ -32,6 +32,7 @@ class Bursts(generics.GenericAPIView[VibrationBurst]):
     """Bursts of vibration of one machine."""
 
     required_permission = {"GET": "mlops.view", "POST": "telemetry.manage_devices"}
+    works_read_only = True
     serializer_class = forms.BurstSerializer
     queryset = VibrationBurst.objects.none()
 

@@ -7,11 +7,12 @@ a `plan_id` is that one's.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import combinations
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncHour
 
 from mlops.agreement import cohens_kappa
 from mlops.models import ImageLabel, ImageVerdict, InspectionImage, VisionSetup
@@ -75,6 +76,35 @@ def inspection_image(image_id: UUID) -> InspectionImage:
     """
     rows = InspectionImage.objects.select_related("plan__product", "inspection__lot")
     return rows.prefetch_related("labels__by", "labels__regions__defect_type").get(pk=image_id)
+
+
+def n_images(*, start: datetime, end: datetime) -> int:
+    """Count the pictures that were taken in within [start, end)."""
+    return InspectionImage.objects.filter(received_at__gte=start, received_at__lt=end).count()
+
+
+def images_by_hour(*, start: datetime, end: datetime) -> list[tuple[datetime, UUID | None, int]]:
+    """Return how many pictures were taken in, by UTC hour and machine: what billing pulls.
+
+    Each picture counts once, in the hour in which it came, however often it is judged. The rows
+    outlive the pixels, which retention removes, so an hour can be counted again at any time. The
+    machine is that of the picture's inspection; None where it has none.
+    """
+    rows = InspectionImage.objects.filter(received_at__gte=start, received_at__lt=end)
+    hours = rows.annotate(hour=TruncHour("received_at", tzinfo=UTC))
+    found = hours.values_list("hour", "inspection__machine").annotate(n=Count("pk"))
+    return list(found.order_by("hour", "inspection__machine"))
+
+
+def images_changed_since(at: datetime) -> set[datetime]:
+    """Return the UTC hours whose counts may have changed since `at`.
+
+    A picture becomes visible at the end of its transaction, seconds after it came: ask with an
+    overlap of some minutes.
+    """
+    rows = InspectionImage.objects.filter(received_at__gte=at)
+    hours = rows.annotate(hour=TruncHour("received_at", tzinfo=UTC))
+    return set(hours.values_list("hour", flat=True))
 
 
 def newest_verdict(image: InspectionImage) -> ImageVerdict | None:

@@ -71,6 +71,7 @@ def inspect_picture(
         InspectionPlan.DoesNotExist: not in this factory.
         mlops.vision.pictures.PictureRefused: it is no picture that is taken, and why.
         mlops.picture_store.TooManyPending: the object store has been away for too long.
+        tenants.limits.LimitReached: the plan, or the owner's cap, takes no more this month.
         LotUnknown: the product has no such lot.
         production.services.Refused: the inspection cannot be written so.
     """

@@ -20,9 +20,9 @@ from mlops.services.labelling import check_label, label_picture
 from mlops.vision import pictures
 from production import selectors as production_selectors
 from production.models import Inspection, InspectionPlan
-from tenants import audit, jobs, storage
+from tenants import audit, jobs, limits, storage
 from tenants.context import current_factory
-from tenants.models import User
+from tenants.models import FactoryLimits, Meter, User
 
 log = structlog.get_logger()
 
@@ -95,6 +95,7 @@ def add_picture(
         LabelRefused: there is no such label.
         mlops.vision.pictures.PictureRefused: it is no picture that is taken, and why.
         mlops.picture_store.TooManyPending: the object store has been away for too long.
+        tenants.limits.LimitReached: the plan, or the owner's cap, takes no more this month.
         PictureUnknown: no such plan, or the inspection is not one of the plan's.
     """
     digest = hashlib.sha256(content).hexdigest()
@@ -153,12 +154,25 @@ def _insert(
     if there.pk != image.pk:
         return there, False
     picture_store.hold(there, drawn, at=at)
+    _count(at)
     # One job brings all that wait. Last, because its key makes others wait for this commit.
     jobs.enqueue(
         task="mlops.store_pictures", kwargs={"image_id": str(there.pk)},
         factory=current_factory(), key="store-pictures",
     )  # fmt: skip
     return there, True
+
+
+def _count(at: datetime) -> None:
+    """Count a new picture against the month's limit; others who add one wait for this commit."""
+    factory = current_factory()
+    row = FactoryLimits.objects.filter(factory=factory).only("images_per_month").first()
+    limits.use(
+        factory=factory, meter=Meter.IMAGES, what="pictures",
+        most=row.images_per_month if row else None, at=at,
+        # All but the one that this transaction has just written.
+        counted=lambda start, end: selectors.n_images(start=start, end=end) - 1,
+    )  # fmt: skip
 
 
 def store_pictures(*, image_id: UUID) -> int:

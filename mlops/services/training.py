@@ -68,6 +68,11 @@ def _check_plan(key: str) -> None:
     so that requests at once cannot pass it. What was refused or cancelled does not count."""
     factory = current_factory()
     limits = FactoryLimits.objects.select_for_update().get(factory=factory)
+    if limits.read_only:
+        raise NotReady(
+            "The factory is read-only because a payment is missing, so nothing is trained. Models"
+            " in service go on judging."
+        )
     most = limits.trainings_per_month
     if most is None or jobs.open_job(factory=factory, key=key) is not None:
         return

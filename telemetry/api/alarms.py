@@ -232,6 +232,7 @@ class AlarmAction(APIView):
     """What a person does with an alarm."""
 
     required_permission = "telemetry.handle_alarms"
+    works_read_only = True
 
     @extend_schema(
         request=serializers.ActionSerializer,

@@ -85,6 +85,7 @@ class Exports(generics.ListAPIView[Export]):
     """Exports of the factory, newest first."""
 
     required_permission = "telemetry.export"
+    works_read_only = True
     serializer_class = ExportSerializer
 
     def get_queryset(self) -> QuerySet[Export]:
@@ -123,6 +124,7 @@ class ExportDetail(APIView):
     """One export."""
 
     required_permission = "telemetry.export"
+    works_read_only = True
     http_method_names = ["get", "delete", "head", "options"]
 
     @extend_schema(responses=ExportSerializer)

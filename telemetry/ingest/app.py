@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -19,7 +20,13 @@ from telemetry.ingest.clocks import MAX_LIVE
 from telemetry.ingest.credentials import Credentials
 from telemetry.ingest.decoding import Decoded, ServerTimes
 from telemetry.ingest.dialects import NATIVE, Answer, Attributes, Dialect
-from telemetry.ingest.errors import RequestRefused, too_fast, unavailable
+from telemetry.ingest.errors import (
+    RequestRefused,
+    cap_reached,
+    suspended,
+    too_fast,
+    unavailable,
+)
 from telemetry.ingest.interning import Interner
 from telemetry.ingest.lanes import LARGE_BYTES, Lanes
 from telemetry.ingest.notes import Notes
@@ -227,6 +234,10 @@ class IngestApp:
                 "This factory takes no tokens in addresses: send them in a header.",
             )
         request.check_body()
+        if allowed.is_suspended:
+            raise suspended(f"{allowed.kept_until:%Y-%m-%d}" if allowed.kept_until else "")
+        if allowed.is_capped and not isinstance(dialect, Attributes):
+            raise cap_reached(limits.seconds_to_next_month(datetime.now(UTC)))
         if allowed.ingest_blocked:
             raise too_fast(
                 "The factory takes no readings at the moment; its owner sees why under "

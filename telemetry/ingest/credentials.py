@@ -34,8 +34,10 @@ _PREFIX = b"takt_dev_"
 _UNAUTHORIZED = ((b"www-authenticate", b'Bearer realm="takt"'),)
 
 _FACTORY_COLUMNS = """
-    f.id AS factory_id, f.schema_name, f.state,
+    f.id AS factory_id, f.schema_name,
     coalesce(l.ingest_blocked, false) AS ingest_blocked, l.readings_per_s,
+    coalesce(l.standing = 'suspended', false) AS is_suspended, l.standing_until,
+    coalesce(l.capped_meters ? 'readings', false) AS is_capped,
     l.device_readings_per_s, coalesce(l.token_in_path_allowed, true) AS token_in_path_allowed,
     coalesce(l.distinct_keys_per_device, 500) AS distinct_keys_per_device
 """
@@ -46,7 +48,7 @@ _LOOK_UP = f"""
     LEFT JOIN public.tenants_factorylimits l ON l.factory_id = f.id
     WHERE c.digest = ANY($1::bytea[]) AND c.kind = 'device' AND c.revoked_at IS NULL
         AND (c.expires_at IS NULL OR c.expires_at > now())
-        AND f.state IN ('active', 'suspended')
+        AND f.state = 'active'
 """  # noqa: S608  no value from outside
 _CHANGED = """
     SELECT digest, expires_at, revoked_at IS NULL AS is_valid FROM public.tenants_credential
@@ -56,7 +58,7 @@ _FACTORIES = f"""
     SELECT {_FACTORY_COLUMNS}
     FROM public.tenants_factory f
     LEFT JOIN public.tenants_factorylimits l ON l.factory_id = f.id
-    WHERE f.id = ANY($1::bigint[]) AND f.state IN ('active', 'suspended')
+    WHERE f.id = ANY($1::bigint[]) AND f.state = 'active'
 """  # noqa: S608  no value from outside
 
 
@@ -166,7 +168,10 @@ class Credentials:
             self._factories[factory.id] = factory
         factory.set_limits(
             FactoryLimits(
-                ingest_blocked=row["ingest_blocked"] or row["state"] == "suspended",
+                ingest_blocked=row["ingest_blocked"],
+                is_suspended=row["is_suspended"],
+                kept_until=row["standing_until"] if row["is_suspended"] else None,
+                is_capped=row["is_capped"],
                 readings_per_s=row["readings_per_s"],
                 device_readings_per_s=row["device_readings_per_s"],
                 distinct_keys_per_device=row["distinct_keys_per_device"],

@@ -102,9 +102,9 @@ class Influx(Native):
     # So many lines are named in one message.
     _MAX_NAMED: ClassVar[int] = 20
     _CODES: ClassVar[dict[int, str]] = {
-        400: "invalid", 401: "unauthorized", 404: "not found", 405: "method not allowed",
-        408: "invalid", 413: "request too large", 415: "invalid", 429: "too many requests",
-        503: "unavailable",
+        400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not found",
+        405: "method not allowed", 408: "invalid", 413: "request too large", 415: "invalid",
+        429: "too many requests", 503: "unavailable",
     }  # fmt: skip
 
     def __init__(self, query: bytes) -> None:

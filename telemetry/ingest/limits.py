@@ -1,6 +1,7 @@
 """How much one request, one device and one factory may send."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_UNZIPPED_BYTES = 16 * 1024 * 1024
@@ -27,10 +28,21 @@ class FactoryLimits:
     """What the plan of a factory allows at this door; written by billing into tenants."""
 
     ingest_blocked: bool = False
+    # Not paid for so long that nothing is taken; until then the data are kept.
+    is_suspended: bool = False
+    kept_until: datetime | None = None
+    # The cap on readings is reached, and the owner wants no more until the month ends.
+    is_capped: bool = False
     readings_per_s: int | None = None
     device_readings_per_s: int | None = None
     distinct_keys_per_device: int = 500
     token_in_path_allowed: bool = True
+
+
+def seconds_to_next_month(at: datetime) -> float:
+    """Return how long the calendar month (UTC) of a time still lasts."""
+    first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return ((first + timedelta(days=32)).replace(day=1) - at).total_seconds()
 
 
 class TokenBucket:

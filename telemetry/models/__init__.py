@@ -13,7 +13,14 @@ from telemetry.models.alarms import (
 from telemetry.models.attributes import DeviceAttribute
 from telemetry.models.devices import Device, Keyset, Signal, SignalKey, Word
 from telemetry.models.exports import Export
-from telemetry.models.history import ArchiveFile, Rollup, Segment, UsageDelta
+from telemetry.models.history import (
+    ArchiveChange,
+    ArchiveFile,
+    ForgottenHour,
+    Rollup,
+    Segment,
+    UsageDelta,
+)
 from telemetry.models.readings import Latest, ReadingHot, ReadingHour, ReadingRevision
 from telemetry.models.refusals import RefusalCount, RefusedReading, RefusedRequest
 
@@ -25,10 +32,12 @@ __all__ = [
     "AlarmPoint",
     "AlarmRule",
     "AlarmWatch",
+    "ArchiveChange",
     "ArchiveFile",
     "Device",
     "DeviceAttribute",
     "Export",
+    "ForgottenHour",
     "Keyset",
     "Latest",
     "ReadingHot",

@@ -110,3 +110,38 @@ class ArchiveFile(models.Model):
 
     def __str__(self) -> str:
         return f"device {self.device_id} from {self.t0}: {self.key}"
+
+
+class ArchiveChange(models.Model):
+    """How many bytes came to the archive, or left it (below zero): what billing pulls.
+
+    A trigger on `archive_file` writes it, whatever adds or removes a file; never changed.
+    """
+
+    device_id = models.IntegerField()
+    at = models.DateTimeField(db_index=True)
+    n_bytes = models.BigIntegerField()
+
+    class Meta:
+        db_table = "archive_change"
+
+    def __str__(self) -> str:
+        return f"device {self.device_id} at {self.at}: {self.n_bytes:+d} bytes"
+
+
+class ForgottenHour(models.Model):
+    """An hour (UTC) of measured time whose readings were removed, and why.
+
+    Its rollups stay as they were then, whatever comes late (`telemetry.services.forgetting`).
+    """
+
+    hour = models.DateTimeField(primary_key=True)
+    reason = models.CharField(max_length=40)
+    forgotten_at = models.DateTimeField()
+    n_readings = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "forgotten_hour"
+
+    def __str__(self) -> str:
+        return f"{self.hour}: {self.reason}"

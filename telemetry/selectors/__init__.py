@@ -37,6 +37,8 @@ from telemetry.selectors.refusals import refusal_counts, refused_readings, refus
 from telemetry.selectors.stream import StreamItem, readings_last_minute, stream
 from telemetry.selectors.usage import (
     HourOfUse,
+    archive_changed_since,
+    archived_bytes_by_hour,
     first_hour_of,
     hours_of,
     usage_by_hour,
@@ -61,6 +63,8 @@ __all__ = [
     "SignalQuality",
     "StreamItem",
     "Value",
+    "archive_changed_since",
+    "archived_bytes_by_hour",
     "attributes_of",
     "device",
     "device_quality",

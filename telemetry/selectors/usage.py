@@ -57,6 +57,30 @@ def usage_changed_since(at: datetime) -> list[HourOfUse]:
     return _usage(f"{_USAGE} WHERE (f.device_id, f.hour) IN {changed}", [at])
 
 
+def archived_bytes_by_hour(*, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Return by how many bytes the archive grew in each UTC hour in [start, end); below 0: shrank.
+
+    Hours without a change are left out; the sum of all hours is what the archive holds.
+    """
+    return _archive_changes("at >= %s AND at < %s", [start, end])
+
+
+def archive_changed_since(at: datetime) -> set[datetime]:
+    """Return the UTC hours whose change may be another one since `at`; ask with an overlap."""
+    return {hour for hour, _n_bytes in _archive_changes("at >= %s", [at])}
+
+
+def _archive_changes(condition: str, values: list[Any]) -> list[tuple[datetime, int]]:
+    current_schema()  # outside a factory the tables of another would answer
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT date_trunc('hour', at, 'UTC') AS hour, sum(n_bytes)::bigint"  # noqa: S608
+            f" FROM archive_change WHERE {condition} GROUP BY hour ORDER BY hour",
+            values,
+        )
+        return list(cursor.fetchall())
+
+
 def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
     """Return the hours that touch [start, end) and hold readings of a device, with how many."""
     first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -30,6 +30,7 @@ from telemetry.services.exports import (
     tidy_exports,
     write_export,
 )
+from telemetry.services.forgetting import forget_hours
 from telemetry.services.imports import Imported, import_devices, preview
 from telemetry.services.meters import feed_plans
 from telemetry.services.retention import Expired, expire
@@ -66,6 +67,7 @@ __all__ = [
     "feed_plans",
     "file_of",
     "fold_usage",
+    "forget_hours",
     "import_devices",
     "preview",
     "rebuild_rollups",

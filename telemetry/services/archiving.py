@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from telemetry import archive as files
 from telemetry import tables, windows
-from telemetry.models import ArchiveFile, Latest, ReadingHot, Segment
+from telemetry.models import ArchiveFile, Latest, Segment
 from telemetry.services import retention, segments
 from telemetry.services.locking import DeviceBusy, locked
 from telemetry.services.segments import Changed, Header, NewSegment
@@ -104,7 +104,7 @@ def _archive_month(device_id: int, start_us: int) -> ArchiveFile | None:
     end_us = start_us + windows.MONTH_US
     start, end = from_us(start_us), from_us(end_us)
     headers = segments.sealed_headers(device_id, start_us=start_us, end_us=end_us)
-    if not headers or not _is_settled(device_id, start, end):
+    if not headers or not segments.is_settled(device_id, start, end):
         return None
     if ArchiveFile.objects.filter(device_id=device_id, t0=start).exists():
         # Nothing is taken for an archived month, so this is not to be; better look than lose.
@@ -139,7 +139,7 @@ def _archive_month(device_id: int, start_us: int) -> ArchiveFile | None:
     _verify(file)
     with locked(device_id):
         there = segments.sealed_headers(device_id, start_us=start_us, end_us=end_us)
-        if there != headers or not _is_settled(device_id, start, end):
+        if there != headers or not segments.is_settled(device_id, start, end):
             raise Changed
         outside = list(retention.without(device_id, headers, start_us=start_us, end_us=end_us))
         segments.remove(device_id, headers)
@@ -147,13 +147,6 @@ def _archive_month(device_id: int, start_us: int) -> ArchiveFile | None:
         file.save(force_insert=True)
         retention.close(device_id, end)
     return file
-
-
-def _is_settled(device_id: int, start: datetime, end: datetime) -> bool:
-    """Whether all of a month is sealed."""
-    is_hot = ReadingHot.objects.filter(device_id=device_id, ts__gte=start, ts__lt=end).exists()
-    opened = Segment.objects.filter(device_id=device_id, level=0, t0__lt=end, t1__gte=start)
-    return not is_hot and not opened.exists()
 
 
 class _Ends:

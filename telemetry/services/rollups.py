@@ -11,7 +11,7 @@ import numpy as np
 from django.db import connection
 
 from telemetry import packing, tables, windows
-from telemetry.models import ArchiveFile, Latest, Rollup
+from telemetry.models import ArchiveFile, ForgottenHour, Latest, Rollup
 from telemetry.rollups import WIDTHS_US, Buckets, replaced, summed, unpack
 from telemetry.services import locking, segments
 from telemetry.services.segments import Header
@@ -51,6 +51,7 @@ def corrected(
     first = np.array([one.t0 for one in others], np.int64)
     last = np.array([one.t1 for one in others], np.int64)
     made: list[Row] = []
+    forgotten = _forgotten(starts, ends)
     for level, (width_us, span_us) in WIDTHS_US.items():
         new = summed(table.times, table.values, table.key_ids, width_us=width_us, texts=texts)
         spans = np.unique(windows.floor(new.starts, span_us))
@@ -63,17 +64,34 @@ def corrected(
                 some = [one for one, is_near in zip(others, near, strict=True) if is_near]
                 old = _summed(device_id, some, width_us=width_us).within(t0, t0 + span_us)
             is_touched = windows.overlapping(starts, ends, old.starts, old.starts)
-            buckets = replaced(old, new.within(t0, t0 + span_us), is_touched=is_touched)
+            # Of a forgotten hour they are all that is left: what came late does not replace them.
+            is_left = np.isin(windows.floor(old.starts, windows.HOUR_US), forgotten)
+            late = new.within(t0, t0 + span_us).but(old.starts[is_left])
+            buckets = replaced(old, late, is_touched=is_touched & ~is_left)
             how = packing.SMALL if t0 + span_us <= closed_us else _FOR_NOW
-            made.append(row_of(level, t0, buckets, how))
+            made.append(row_of(level, t0, buckets, how, must_stay=bool(is_left.any())))
     return made
 
 
-def row_of(level: int, t0: int, buckets: Buckets, how: int = packing.SMALL) -> Row:
-    """Make the row of a window; none where it would save nothing."""
-    if not buckets.is_worth_a_row():
+def row_of(
+    level: int, t0: int, buckets: Buckets, how: int = packing.SMALL, *, must_stay: bool = False
+) -> Row:
+    """Make the row of a window; none where it would save nothing, unless it must stay."""
+    if not must_stay and not buckets.is_worth_a_row():
         return Row(level, t0, 0, None)
     return Row(level, t0, segments.keyset_of(buckets.key_ids), buckets.pack(level=how))
+
+
+def _forgotten(starts: Int64s, ends: Int64s) -> Int64s:
+    """The forgotten hours in the days around some windows, and in those of their months."""
+    if not len(starts):
+        return np.empty(0, np.int64)
+    first = windows.floor(starts[:1], windows.MONTH_US)[0]
+    last = windows.floor(ends[-1:], windows.MONTH_US)[0] + windows.MONTH_US
+    found = ForgottenHour.objects.filter(
+        hour__gte=from_us(int(first)), hour__lt=from_us(int(last))
+    ).values_list("hour", flat=True)
+    return np.array([to_us(hour) for hour in found], np.int64)
 
 
 def _rows(device_id: int, level: int, spans: Int64s) -> dict[int, Buckets]:
@@ -117,7 +135,7 @@ def write(device_id: int, rows: Iterable[Row]) -> None:
 def rebuild_rollups(*, device_ids: Sequence[int] | None = None) -> int:
     """Make the rollups of some devices, or of all, anew from their sealed segments.
 
-    Those of archived months stay as they are.
+    Those of archived months stay as they are, and so do those with a forgotten hour.
 
     Locks one device at a time, for as long as its readings take to read.
 
@@ -142,10 +160,19 @@ def _rebuild(device_id: int) -> int:
         to_us(t0)
         for t0 in ArchiveFile.objects.filter(device_id=device_id).values_list("t0", flat=True)
     }
+    forgotten = {to_us(hour) for hour in ForgottenHour.objects.values_list("hour", flat=True)}
+    left = {
+        (level, hour // span_us * span_us)
+        for level, (_width_us, span_us) in WIDTHS_US.items()
+        for hour in forgotten
+    }
     there = Rollup.objects.filter(device_id=device_id)
-    there.exclude(
-        pk__in=[row.pk for row in there.only("pk") if _month(to_us(row.t0)) in archived]
-    ).delete()
+    stays = [
+        row.pk
+        for row in there.only("pk")
+        if _month(to_us(row.t0)) in archived or (row.level, to_us(row.t0)) in left
+    ]
+    there.exclude(pk__in=stays).delete()
     headers = segments.headers(device_id, condition="level > 0")
     first = np.array([one.t0 for one in headers], np.int64)
     last = np.array([one.t1 for one in headers], np.int64)
@@ -154,7 +181,7 @@ def _rebuild(device_id: int) -> int:
             t0
             for one in headers
             for t0 in range(one.t0 // span_us * span_us, one.t1 + 1, span_us)
-            if _month(t0) not in archived
+            if _month(t0) not in archived and (level, t0) not in left
         }
         for t0 in sorted(spans):
             near = (first < t0 + span_us) & (last >= t0)

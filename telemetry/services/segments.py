@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from telemetry import columns, packing, windows
-from telemetry.models import Keyset, Segment, SignalKey
+from telemetry.models import Keyset, ReadingHot, Segment, SignalKey
 from telemetry.tables import Floats, Int64s, KeyIds, Part
 from telemetry.times import from_us, to_us
 
@@ -82,6 +82,13 @@ def sealed_headers(device_id: int, *, start_us: int, end_us: int) -> list[Header
         condition="level > 0 AND t0 >= %s AND t0 < %s AND t1 >= %s",
         values=[from_us(earliest), from_us(end_us), from_us(start_us)],
     )
+
+
+def is_settled(device_id: int, start: datetime, end: datetime) -> bool:
+    """Say whether all that a device has in [start, end) is sealed."""
+    is_hot = ReadingHot.objects.filter(device_id=device_id, ts__gte=start, ts__lt=end).exists()
+    opened = Segment.objects.filter(device_id=device_id, level=0, t0__lt=end, t1__gte=start)
+    return not is_hot and not opened.exists()
 
 
 _NAMED = "unnest(%s::timestamptz[], %s::timestamptz[], %s::bigint[]) AS d (t0, t1, digest)"

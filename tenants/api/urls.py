@@ -1,9 +1,15 @@
 from django.urls import path
 
-from tenants.api import webhooks
+from tenants.api import leaving, webhooks
 
 app_name = "tenants-api"
 urlpatterns = [
+    path("factory/export", leaving.FactoryExports.as_view(), name="factory-export"),
+    path(
+        "factory/export/<uuid:everything_id>/file",
+        leaving.FactoryExportFile.as_view(),
+        name="factory-export-file",
+    ),
     path("webhooks", webhooks.Endpoints.as_view(), name="webhooks"),
     path("webhooks/<uuid:endpoint_id>", webhooks.Endpoint.as_view(), name="webhook"),
     path(

@@ -148,6 +148,19 @@ class Migration(migrations.Migration):
                 condition=models.Q(("n_used__gte", 0)), name="monthly_use_is_not_negative"
             ),
         ),
+        migrations.AlterField(
+            model_name="factory",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("creating", "Being created"),
+                    ("active", "Active"),
+                    ("failed", "Could not be created"),
+                ],
+                default="creating",
+                max_length=12,
+            ),
+        ),
         migrations.RunSQL(
             sql=[FUNCTION, TRIGGER],
             reverse_sql=[

@@ -12,7 +12,6 @@ class Factory(TenantMixin):
         CREATING = "creating", "Being created"
         ACTIVE = "active", "Active"
         FAILED = "failed", "Could not be created"
-        SUSPENDED = "suspended", "Suspended"
 
     # The schema is made by tenants.services, by replaying recorded statements in a job.
     auto_create_schema = False

@@ -30,6 +30,7 @@ PAGES = {
     "/devices/codes/": ("operator", "viewer"),
     "/devices/import/": ("operator", "viewer"),
     "/settings/": (),
+    "/settings/leaving/": ("engineer", "operator", "viewer"),
     "/start/": ("operator", "viewer"),
     "/notifications/": (),
     "/notifications/all/": (),

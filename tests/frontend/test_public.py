@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import plans
+from billing import selectors as billing_selectors
 from frontend.formats import money
 from tenants import people, selectors, services
 from tenants.models import Factory, Invitation, Job, Membership, User
@@ -78,6 +79,40 @@ def test_naming_a_factory_queues_its_making_and_shows_how_far_it_is(outsider):
     assert 'data-stream="/factories/progress/' in page
     assert "every " not in page
     assert Factory.objects.get(name="Umbrella Works").time_zone == "Europe/Berlin"
+
+
+def test_a_plan_that_was_signed_up_for_begins_with_its_trial(outsider):
+    page = outsider.get("/factories/new/?plan=workshop").content.decode()
+    outsider.post("/factories/new/", {**FORM, "plan": "workshop"})
+
+    factory = Factory.objects.get(name="Umbrella Works")
+    subscription = billing_selectors.subscription_of(factory)
+    assert "30 free days of Workshop" in page
+    assert subscription is not None
+    assert subscription.trial_end is not None
+    assert factory.limits.plan == "workshop"
+
+
+@pytest.mark.parametrize("plan", ["start", "emperor", ""])
+def test_what_cannot_be_tried_begins_on_start(outsider, plan):
+    outsider.post("/factories/new/", {**FORM, "plan": plan})
+
+    assert billing_selectors.subscription_of(Factory.objects.get(name="Umbrella Works")) is None
+
+
+def test_the_plan_is_remembered_from_the_sign_up_on(db):
+    public = Public()
+    landing = public.get("/").content.decode()
+    assert "/accounts/signup/?plan=workshop&amp;next=" in landing
+
+    public.post(
+        "/accounts/signup/?plan=workshop",
+        {"email": "new@example.com", "password1": "a-long-password-7"},
+    )
+
+    assert public.client.session["wanted_plan"] == "workshop"
+    public.client.force_login(User.objects.get(email="new@example.com"))
+    assert "30 free days of Workshop" in public.get("/factories/new/").content.decode()
 
 
 def test_a_ready_factory_is_handed_over(outsider):

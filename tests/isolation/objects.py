@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from billing import services as billing_services
-from billing.models import Invoice
+from billing.models import CreditNote, Invoice
 from mlops import services as mlops_services
 from mlops.models import (
     BearingPlace,
@@ -25,7 +25,7 @@ from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
-from tenants import claims, credentials
+from tenants import claims, credentials, export
 from tenants.models import Credential, Factory, Membership, Notification
 from tenants.notifications import endpoints, notify
 
@@ -102,7 +102,18 @@ def invoice_id(factory: Factory) -> int:
         "status": "paid",
     }
     times = {"period_start": at, "period_end": at, "created_at": at, "synced_at": at}
-    return Invoice.objects.create(account=account, stripe_id="in_isolated", **fields, **times).pk
+    found, _ = Invoice.objects.get_or_create(
+        stripe_id="in_isolated", defaults={"account": account, **fields, **times}
+    )
+    return found.pk
+
+
+def credit_note_id(factory: Factory) -> int:
+    invoice = Invoice.objects.get(pk=invoice_id(factory))
+    return CreditNote.objects.create(
+        account=invoice.account, invoice=invoice, stripe_id="cn_isolated", amount_minor=1,
+        refunded_minor=0, reason="duplicate", status="issued", created_at=timezone.now(),
+    ).pk  # fmt: skip
 
 
 def device_id(_factory: Factory) -> int:
@@ -267,6 +278,10 @@ def nonconformance_id(factory: Factory) -> UUID:
     return selectors.nonconformances().get(inspection=inspection_id(factory)).pk
 
 
+def everything_id(factory: Factory) -> UUID:
+    return export.request_export(by=None).pk
+
+
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "alarm_id": alarm_id,
@@ -276,9 +291,11 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
     "characteristic_id": characteristic_id,
     "code_id": code_id,
     "credential_id": credential_id,
+    "credit_note_id": credit_note_id,
     "delivery_id": delivery_id,
     "device_id": device_id,
     "endpoint_id": endpoint_id,
+    "everything_id": everything_id,
     "export_id": export_id,
     "inspection_id": inspection_id,
     "inspection_plan_id": inspection_plan_id,
@@ -305,6 +322,7 @@ PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
 # Task -> the arguments with which it would touch something of acme.
 TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "billing.count_usage": account_id,
+    "billing.watch_caps": account_id,
     "mlops.judge_bursts": lambda factory: {"place_id": place_id(factory)},
     "mlops.judge_images": lambda factory: {"image_ids": [str(image_id(factory))]},
     "mlops.record_run": lambda factory: {"version_id": version_id(factory)},
@@ -315,6 +333,7 @@ TASK_ARGUMENTS: dict[str, Callable[[Factory], dict[str, Any]]] = {
     "mlops.train": lambda factory: {"subject_id": machine_type_id(factory)},
     "telemetry.compact_backlog": lambda factory: {"schema": factory.schema_name},
     "telemetry.retain_history": lambda factory: {"schema": factory.schema_name},
+    "tenants.export_factory": lambda factory: {"schema": factory.schema_name},
     "tenants.deliver": lambda factory: {"delivery_ids": [str(delivery_id(factory))]},
     "telemetry.write_export": lambda factory: {"export_id": export_id(factory)},
     "telemetry.escalate_alarm": lambda factory: {"alarm_id": alarm_id(factory), "step": 0},

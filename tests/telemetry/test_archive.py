@@ -1,13 +1,13 @@
 """Readings go to the archive and come back, on a real S3 server with signatures."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 from telemetry import archive as files
-from telemetry import services
+from telemetry import selectors, services
 from telemetry.models import ArchiveFile, Rollup, Segment, SignalKey, Word
 from telemetry.services import archiving, locking, segments
 from tenants import names, storage
@@ -132,6 +132,23 @@ def test_a_month_comes_back_as_it_was(press):
     assert set(levels(press)) >= {(Segment.Level.MONTH, 120)}
     with pytest.raises(services.NoArchiveFile):
         services.restore(device_id=press, t0=at(T0))
+
+
+def test_what_the_archive_grew_by_can_be_counted_again_after_it_shrank(press):
+    start, end = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(hours=1)
+
+    def grown():
+        return sum(n for _hour, n in selectors.archived_bytes_by_hour(start=start, end=end))
+
+    sealed(press)
+    done = services.archive(at=NOW)
+
+    assert grown() == done.n_bytes
+    assert selectors.archive_changed_since(start)
+    services.restore(device_id=press, t0=at(T0 + 2 * MONTH))
+    assert grown() == sum(ArchiveFile.objects.values_list("n_bytes", flat=True)) < done.n_bytes
+    assert not selectors.archive_changed_since(end)
+    assert selectors.archived_bytes_by_hour(start=end, end=end + timedelta(days=1)) == []
 
 
 def test_a_restored_month_stays_closed_while_a_later_one_is_away(press):

@@ -78,7 +78,7 @@ def test_a_code_that_is_over_is_refused(code, spoil):
 
 
 def test_a_code_of_a_suspended_factory_is_refused(acme, code):
-    acme.state = "suspended"
+    acme.state = "failed"
     acme.save()
 
     with pytest.raises(claims.CodeRefused):

@@ -328,7 +328,7 @@ def test_read_is_read_for_one_person_and_one_factory(acme, globex):
 def committed_factory(django_db_setup, django_db_blocker):
     """A factory with one member that other connections see too; it is removed by hand."""
     with django_db_blocker.unblock():
-        factory = Factory.objects.create(schema_name="at_once", name="At once", state="suspended")
+        factory = Factory.objects.create(schema_name="at_once", name="At once", state="failed")
         user = User.objects.create_user("owner@at-once.example")
         Membership.objects.create(user=user, factory=factory, role="owner")
         yield factory

@@ -10,6 +10,7 @@ import "../css/alarms.css";
 import "../css/maintenance.css";
 import "../css/quality.css";
 import "../css/vision.css";
+import "../css/billing.css";
 import "../css/pages.css";
 import "../css/public.css";
 import htmx from "htmx.org";

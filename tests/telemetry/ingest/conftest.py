@@ -233,7 +233,8 @@ async def set_limits(sql: Any) -> AsyncIterator[Callable[..., Any]]:
     )
     usual = {
         "readings_per_s": 1_000_000, "distinct_keys_per_device": 500, "ingest_blocked": False,
-        "device_readings_per_s": None, "token_in_path_allowed": True,
+        "device_readings_per_s": None, "token_in_path_allowed": True, "standing": "good",
+        "standing_until": None, "capped_meters": "[]", "read_only": False,
     }  # fmt: skip
     changed: set[tuple[str, str]] = set()
 

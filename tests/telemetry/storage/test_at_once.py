@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from telemetry import services
-from telemetry.models import Latest, ReadingHot, Segment
+from telemetry.models import ForgottenHour, Latest, ReadingHot, Rollup, Segment
 from telemetry.services import pieces
 from tenants.context import factory_context
 from tests.telemetry.history import DAY, SECOND, T0, at, device, each, put_hot, put_open, read
@@ -116,3 +116,30 @@ def test_a_device_that_is_being_written_comes_next_time(press: int):
     assert services.compact(at=NOW, device_ids=[press]).readings == 600
     assert read(press) == before
     assert Segment.objects.filter(device_id=press).count() == 1
+
+
+def test_hours_that_are_forgotten_while_they_are_sealed_stay_forgotten(press: int, monkeypatch):
+    seal = pieces.seal
+    reached, done = threading.Event(), threading.Event()
+
+    def slowly(piece):
+        sealed = seal(piece)
+        if threading.current_thread() is not threading.main_thread() and not done.is_set():
+            reached.set()
+            assert done.wait(JOIN_S)
+        return sealed
+
+    monkeypatch.setattr(pieces, "seal", slowly)
+    with meanwhile(lambda: services.compact(at=NOW, device_ids=[press])):
+        assert reached.wait(JOIN_S)
+        # The other one holds the readings in memory, packed, and has not written.
+        n_removed = services.forget_hours(hours=[at(T0)])
+        figures = set(Rollup.objects.filter(device_id=press).values_list("t0", "payload"))
+        done.set()
+
+    assert n_removed == 300
+    assert min(read(press)) == T0 + DAY
+    assert len(read(press)) == 300
+    assert has_no_repeats(press)
+    assert set(Rollup.objects.filter(device_id=press).values_list("t0", "payload")) == figures
+    ForgottenHour.objects.all().delete()
