@@ -33,3 +33,9 @@ def client_address(request: HttpRequest) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")
         return forwarded.rpartition(",")[2].strip()
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def staff_of(request: HttpRequest) -> User:
+    """Return who asks on the staff pages, which only a signed-in person reaches."""
+    assert isinstance(request.user, User)
+    return request.user

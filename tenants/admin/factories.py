@@ -1,0 +1,122 @@
+"""Factories, their people and what was done in them."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+
+from tenants import schema
+from tenants.admin.records import Records, Rows
+from tenants.models import AuditEntry, Factory, Membership, User
+
+# Of a factory's own acts staff see who did what and when; to what, only of these.
+_ABOUT_STAFF = ("support.", "staff.")
+
+
+class MembersOfFactory(Rows):
+    model = Membership
+    fields = readonly_fields = ("user", "role", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Membership]":
+        return Membership.objects.select_related("user").order_by("user__email")
+
+
+class MembershipsOfPerson(Rows):
+    model = Membership
+    fields = readonly_fields = ("factory", "role", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Membership]":
+        return Membership.objects.select_related("factory").order_by("factory__name", "pk")
+
+
+@admin.register(Factory)
+class FactoryRecords(Records):
+    list_display = ("name", "schema_name", "state", "plan", "standing", "n_people", "last_sign_in")
+    list_filter = ("state", "limits__plan", "limits__read_only")
+    list_select_related = ("limits",)
+    search_fields = ("name", "schema_name", "memberships__user__email")
+    ordering = ("name", "pk")
+    inlines: ClassVar = [MembersOfFactory]
+    fields = (
+        "name", "schema_name", "state", "plan", "standing", "time_zone", "currency",
+        "created_at", "ready_at", "last_sign_in", "tables", "migrated_at", "migration_error",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Factory]":
+        newest = AuditEntry.objects.filter(factory=OuterRef("pk"), action="sign_in").order_by("-id")
+        people = (
+            Membership.objects.filter(factory=OuterRef("pk"))
+            .order_by()
+            .values("factory")
+            .annotate(n=Count("pk"))
+            .values("n")
+        )
+        rows: QuerySet[Factory] = Factory.objects.select_related("limits").annotate(
+            signed_in_at=Subquery(newest.values("at")[:1]), n_members=Subquery(people)
+        )
+        return rows
+
+    @admin.display(ordering="limits__plan")
+    def plan(self, factory: Factory) -> str:
+        return str(factory.limits.plan)
+
+    @admin.display()
+    def standing(self, factory: Factory) -> str:
+        if factory.limits.ingest_blocked:
+            return "Nothing is taken in"
+        return "Read-only" if factory.limits.read_only else "Good"
+
+    @admin.display(description="people", ordering="n_members")
+    def n_people(self, factory: Factory) -> int:
+        return int(factory.n_members or 0)
+
+    @admin.display(ordering="signed_in_at")
+    def last_sign_in(self, factory: Factory) -> object:
+        return factory.signed_in_at
+
+    @admin.display()
+    def tables(self, factory: Factory) -> str:
+        is_current = factory.migrations_digest == schema.migrations_digest()
+        return "Up to date" if is_current else "A migration is pending"
+
+
+@admin.register(User)
+class UserRecords(Records):
+    list_display = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    inlines: ClassVar = [MembershipsOfPerson]
+    fields = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
+
+
+@admin.register(Membership)
+class MembershipRecords(Records):
+    list_display = ("user", "factory", "role", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("user", "factory")
+    search_fields = ("user__email", "user__name", "factory__name", "factory__schema_name")
+    ordering = ("user__email", "pk")
+    fields = ("user", "factory", "role", "created_at")
+
+
+@admin.register(AuditEntry)
+class AuditRecords(Records):
+    list_display = ("at", "factory", "actor_name", "action", "about")
+    list_select_related = ("factory",)
+    search_fields = ("actor_name", "action", "factory__name", "factory__schema_name")
+    ordering = ("-id",)
+    fields = ("at", "factory", "actor_name", "action", "about", "previous_hash", "entry_hash")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[AuditEntry]":
+        # The chain outlives its factory: joined, one that is gone is none instead of an error.
+        return AuditEntry.objects.select_related("factory")
+
+    @admin.display()
+    def about(self, entry: AuditEntry) -> str:
+        """Name what was acted on, unless it is a factory's own affair."""
+        if entry.factory_id is not None and not entry.action.startswith(_ABOUT_STAFF):
+            return ""
+        detail = ", ".join(f"{key} {value}" for key, value in entry.detail.items())
+        return " · ".join(part for part in (entry.target, detail) if part)
