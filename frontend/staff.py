@@ -40,6 +40,13 @@ ACTION_WORDS = {
     "api_key.made": "Made an API key",
     "api_key.ended": "Ended an API key",
     "signals.named": "Named signals",
+    "support.asked": "Asked for support access",
+    "support.granted": "Allowed support access",
+    "support.ended": "Ended support access",
+    "support.viewed": "Support looked at",
+    "support.changed": "Support changed",
+    "staff.job_run_again": "Takt ran a job again",
+    "staff.sent_again": "Takt sent a message again",
     "plan.changed": "Changed the plan",
 }
 

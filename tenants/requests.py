@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from tenants.models import Credential, Factory, Membership, User
+from tenants.models import Credential, Factory, Membership, SupportAccess, User
 
 
 class TenantRequest(HttpRequest):
@@ -11,6 +11,7 @@ class TenantRequest(HttpRequest):
 
     factory: Factory | None
     membership: Membership | None
+    support_access: SupportAccess | None  # who asks is a visitor of Takt's staff
     api_credential: Credential | None
     has_bearer: bool
 

@@ -7,7 +7,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import jobs, services
+from tenants import jobs, services, support
 from tenants.context import current_factory
 from tenants.jobs import JobHandle, factory_task, public_task
 from tenants.notifications import delivering, inbox
@@ -41,6 +41,12 @@ def tidy(**_kwargs: Any) -> None:
     notifications."""
     services.tidy(at=timezone.now())
     inbox.tidy(at=timezone.now())
+
+
+@public_task("tenants.end_support")
+def end_support(**_kwargs: Any) -> None:
+    """Write down the end of support visits whose time is up."""
+    support.end_lapsed(at=timezone.now())
 
 
 @public_task("tenants.build_factory")

@@ -2,13 +2,17 @@
 
 from typing import ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
-from tenants import schema
+from tenants import schema, support
 from tenants.admin.records import Records, Rows
 from tenants.models import AuditEntry, Factory, Membership, User
+from tenants.requests import staff_of
 
 # Of a factory's own acts staff see who did what and when; to what, only of these.
 _ABOUT_STAFF = ("support.", "staff.")
@@ -56,6 +60,39 @@ class FactoryRecords(Records):
             signed_in_at=Subquery(newest.values("at")[:1]), n_members=Subquery(people)
         )
         return rows
+
+    def get_urls(self) -> list[URLPattern]:
+        ask = path(
+            "<int:factory_id>/ask/",
+            self.admin_site.admin_view(self.ask_support),
+            name="ask-support",
+        )
+        return [ask, *super().get_urls()]
+
+    def links(self, object_id: str) -> list[tuple[str, str]]:
+        return [(reverse("admin:ask-support", args=[object_id]), "Ask for support access")]
+
+    def ask_support(self, request: HttpRequest, factory_id: int) -> HttpResponse:
+        """Ask the people of a factory to let this person of the staff in."""
+        factory = get_object_or_404(Factory, pk=factory_id)
+        error = ""
+        if request.method == "POST":
+            reason, now = request.POST.get("reason", ""), timezone.now()
+            try:
+                support.ask(factory=factory, by=staff_of(request), reason=reason, at=now)
+            except support.SupportRefused as refusal:
+                error = str(refusal)
+            else:
+                messages.success(request, f"The owners and admins of {factory} are asked.")
+                return redirect("admin:tenants_supportaccess_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Ask for support access to {factory}",
+            "factory": factory,
+            "error": error,
+        }
+        status = 422 if error else 200
+        return render(request, "admin/tenants/ask_support.html", context, status=status)
 
     @admin.display(ordering="limits__plan")
     def plan(self, factory: Factory) -> str:

@@ -43,6 +43,10 @@ class Records(ReadOnly, _ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
+    def links(self, object_id: str) -> list[tuple[str, str]]:
+        """Return what else can be opened from the page of a record: addresses with their words."""
+        return []
+
     def change_view(
         self,
         request: HttpRequest,
@@ -52,7 +56,8 @@ class Records(ReadOnly, _ModelAdmin):
     ) -> HttpResponse:
         acts = [(name, words) for name, words in self.get_action_choices(request) if name]
         # Its number and not its name, which may say what is for the factory alone.
-        context = {"acts": acts, "subtitle": object_id, **(extra_context or {})}
+        links = self.links(object_id)
+        context = {"acts": acts, "links": links, "subtitle": object_id, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
 
