@@ -28,7 +28,7 @@ def django_db_setup(django_db_setup: Any, django_db_blocker: Any) -> None:
                 factory = services.create_factory(
                     name=name, owner=owner, stem=stem, time_zone="Europe/Berlin"
                 )
-                factory.limits.max_machines = None
+                factory.limits.max_machines = factory.limits.max_people = None
                 factory.limits.save()
                 for role in Role.values[1:]:
                     user = User.objects.create_user(f"{role}@{stem}.example", name=f"{role} one")

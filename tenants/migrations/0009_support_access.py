@@ -11,7 +11,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0007_trainings_per_month"),
+        ("tenants", "0008_standing"),
     ]
 
     operations = [
