@@ -47,6 +47,8 @@ ACTION_WORDS = {
     "support.changed": "Support changed",
     "staff.job_run_again": "Takt ran a job again",
     "staff.sent_again": "Takt sent a message again",
+    "staff.usage_sent_again": "Takt sent usage to Stripe again",
+    "staff.event_replayed": "Takt applied a message of Stripe again",
     "plan.changed": "Changed the plan",
 }
 

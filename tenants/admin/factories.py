@@ -37,7 +37,7 @@ class MembershipsOfPerson(Rows):
 @admin.register(Factory)
 class FactoryRecords(Records):
     list_display = ("name", "schema_name", "state", "plan", "standing", "n_people", "last_sign_in")
-    list_filter = ("state", "limits__plan", "limits__read_only")
+    list_filter = ("state", "limits__plan", "limits__standing")
     list_select_related = ("limits",)
     search_fields = ("name", "schema_name", "memberships__user__email")
     ordering = ("name", "pk")
@@ -98,11 +98,11 @@ class FactoryRecords(Records):
     def plan(self, factory: Factory) -> str:
         return str(factory.limits.plan)
 
-    @admin.display()
+    @admin.display(ordering="limits__standing")
     def standing(self, factory: Factory) -> str:
-        if factory.limits.ingest_blocked:
-            return "Nothing is taken in"
-        return "Read-only" if factory.limits.read_only else "Good"
+        until = factory.limits.standing_until
+        words = factory.limits.get_standing_display()
+        return f"{words} until {until:%Y-%m-%d %H:%M} UTC" if until else words
 
     @admin.display(description="people", ordering="n_members")
     def n_people(self, factory: Factory) -> int:
