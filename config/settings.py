@@ -25,11 +25,11 @@ PUBLIC_SCHEMA_URLCONF = "config.urls_public"
 
 # -- what it is made of
 SHARED_APPS = [
+    "frontend",  # first, for its templates of the staff pages: django_tenants brings some too
     "django_tenants",
     "tenants",
     "billing",
     "config",
-    "frontend",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -43,6 +43,7 @@ SHARED_APPS = [
     "django_htmx",
     "django_vite",
     "template_partials",
+    "config.admin_app.StaffAdminConfig",
 ]
 TENANT_APPS = ["production", "telemetry", "mlops", "analytics"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tenants.middleware.MembershipMiddleware",
     "tenants.middleware.StandingMiddleware",
+    "tenants.support_trace.SupportTraceMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -177,6 +179,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 3600  # s; staff write within it (config.admin)
 ACCOUNT_ADAPTER = "tenants.accounts.AccountAdapter"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/factories/"

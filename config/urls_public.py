@@ -1,5 +1,6 @@
 """The public host: what Takt is, who you are, your factories."""
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
@@ -8,6 +9,7 @@ from config.parts import exists
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("tenants.urls_public")),
     path("accounts/", include("allauth.urls")),
+    path("staff/", admin.site.urls),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url="/api/v1/openapi.json"), name="docs"),
 ]
 if exists("billing.urls"):

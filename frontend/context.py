@@ -87,6 +87,7 @@ SETTINGS = (
         ("usage", "invoice", "plan", "pay", "bill"),
     ),
     _Entry("Webhooks", "plug-connected", "webhooks", "webhooks.manage", ("webhook",)),
+    _Entry("Support access", "help", "support", "members.view", ("support",)),
     _Entry("Audit", "shield-lock", "audit", "audit.view"),
     _Entry("Factory and API", "settings", "settings", "production.view", ("api-key",)),
     _Entry("Export and leave", "download", "leaving", "billing.manage"),
@@ -105,6 +106,7 @@ def portal(request: HttpRequest) -> dict[str, Any]:
     return {
         "factory": factory,
         "membership": getattr(request, "membership", None),
+        "support_access": getattr(request, "support_access", None),
         "shell": _factory_shell(request, factory) if factory else _public_shell(),
         "theme": theme if theme in THEMES else "",
         "contrast": "more" if request.COOKIES.get("takt_contrast") == "more" else "",
@@ -163,7 +165,8 @@ def _factory_shell(request: HttpRequest, factory: Factory) -> Shell:
         initials=initials(factory.name),
         bell_url=_url("frontend:alarm-bell"),
         bell=_bell(request, role),
-        stream_url=_url("live-stream"),
+        # A visitor of Takt's staff has no stream: it would go on after consent has ended.
+        stream_url="" if getattr(request, "support_access", None) else _url("live-stream"),
         search_url=_url("frontend:machines"),
         leave_url=_url("leave"),
         factories_url=f"{settings.BASE_URL}/factories/",

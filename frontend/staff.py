@@ -40,6 +40,15 @@ ACTION_WORDS = {
     "api_key.made": "Made an API key",
     "api_key.ended": "Ended an API key",
     "signals.named": "Named signals",
+    "support.asked": "Asked for support access",
+    "support.granted": "Allowed support access",
+    "support.ended": "Ended support access",
+    "support.viewed": "Support looked at",
+    "support.changed": "Support changed",
+    "staff.job_run_again": "Takt ran a job again",
+    "staff.sent_again": "Takt sent a message again",
+    "staff.usage_sent_again": "Takt sent usage to Stripe again",
+    "staff.event_replayed": "Takt applied a message of Stripe again",
     "plan.changed": "Changed the plan",
 }
 

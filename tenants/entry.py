@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
-from tenants import audit, names
+from tenants import audit, names, support
 from tenants.models import Factory, Membership, Ticket, User
 
 VALID_FOR = timedelta(seconds=30)
@@ -41,9 +41,11 @@ def issue_ticket(
     """Return the address on the factory's host that signs this person in there, once.
 
     Raises:
-        Membership.DoesNotExist: the person is no member.
+        Membership.DoesNotExist: the person is neither a member nor a visitor with consent.
     """
-    Membership.objects.get(user=user, factory=factory)
+    is_member = Membership.objects.filter(user=user, factory=factory).exists()
+    if not is_member and support.visit(user_id=user.pk, factory=factory, at=at) is None:
+        raise Membership.DoesNotExist
     token = secrets.token_urlsafe(32)
     Ticket.objects.create(
         digest=_digest(token),

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from tenants import credentials, entry, standing
+from tenants import credentials, entry, standing, support
 from tenants.connection import schemas
 from tenants.models import Domain, Factory, Membership
 from tenants.requests import TenantRequest
@@ -54,6 +54,7 @@ class FactoryMiddleware:
         schemas.set_schema_to_public()
         request.factory = None
         request.membership = None
+        request.support_access = None
         request.api_credential = None
         request.has_bearer = False
         try:
@@ -124,12 +125,21 @@ class MembershipMiddleware:
             request.membership = Membership.objects.filter(
                 user_id=request.user.pk, factory=factory
             ).first()
+            if request.membership is None:
+                self._let_visitor_in(request, factory)
             if request.membership is None and not request.path.startswith(("/enter/", "/static/")):
                 return HttpResponseNotFound("There is nothing at this address.")
             structlog.contextvars.bind_contextvars(user_id=request.user.pk)
         elif not request.path.startswith(OPEN_PATHS):
             return _to_sign_in(request, factory)
         return self.get_response(request)
+
+    @staticmethod
+    def _let_visitor_in(request: TenantRequest, factory: Factory) -> None:
+        access = support.visit(user_id=request.user.pk, factory=factory, at=timezone.now())
+        if access is not None:
+            request.support_access = access
+            request.membership = support.place_of(access, factory)
 
     @staticmethod
     def _session_is_ours(request: TenantRequest, factory: Factory) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 
-from tenants.models import Role
+from tenants.models import Role, SupportRole
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
@@ -45,6 +45,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     Role.OPERATOR: VIEW | WORK,
     Role.VIEWER: VIEW,
 }
+# Takt's staff, let in by the factory: no people, no money, no keys, which would outlast the visit.
+SUPPORT_PERMISSIONS: dict[str, frozenset[str]] = {
+    SupportRole.VIEWER: VIEW,
+    SupportRole.ENGINEER: VIEW | WORK | ENGINEER - {"telemetry.manage_devices"},
+}
+_TABLE = PERMISSIONS | SUPPORT_PERMISSIONS
 # An API key reads, and connects devices and programs; it manages neither people nor money.
 API_KEY_PERMISSIONS = VIEW | WORK | ENGINEER | {"billing.view", "webhooks.manage"}
 
@@ -57,7 +63,7 @@ def allowed(role: str, permission: str) -> bool:
     """
     if permission not in ALL:
         raise KeyError(permission)
-    return permission in PERMISSIONS[role]
+    return permission in _TABLE[role]
 
 
 def requires(permission: str) -> Callable[[View], View]:

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from tenants.models import Credential, Factory, Membership, User
+from tenants.models import Credential, Factory, Membership, SupportAccess, User
 
 
 class TenantRequest(HttpRequest):
@@ -11,6 +11,7 @@ class TenantRequest(HttpRequest):
 
     factory: Factory | None
     membership: Membership | None
+    support_access: SupportAccess | None  # who asks is a visitor of Takt's staff
     api_credential: Credential | None
     has_bearer: bool
 
@@ -33,3 +34,9 @@ def client_address(request: HttpRequest) -> str:
         forwarded = request.headers.get("X-Forwarded-For", "")
         return forwarded.rpartition(",")[2].strip()
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def staff_of(request: HttpRequest) -> User:
+    """Return who asks on the staff pages, which only a signed-in person reaches."""
+    assert isinstance(request.user, User)
+    return request.user

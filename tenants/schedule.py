@@ -8,5 +8,6 @@ BEAT = {
         "every_s": 6 * 3600.0,
         "queue": "default",
     },
+    "tenants.end_support": {"task": "tenants.end_support", "every_s": 60.0, "queue": "default"},
     "tenants.tidy": {"task": "tenants.tidy", "every_s": 3600.0, "queue": "default"},
 }

@@ -7,7 +7,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import announcing, export, jobs, leaving, services
+from tenants import announcing, export, jobs, leaving, services, support
 from tenants.context import current_factory, current_schema
 from tenants.jobs import JobHandle, JobRefused, factory_task, public_task
 from tenants.models import Factory, User
@@ -42,6 +42,12 @@ def tidy(**_kwargs: Any) -> None:
     notifications."""
     services.tidy(at=timezone.now())
     inbox.tidy(at=timezone.now())
+
+
+@public_task("tenants.end_support")
+def end_support(**_kwargs: Any) -> None:
+    """Write down the end of support visits whose time is up."""
+    support.end_lapsed(at=timezone.now())
 
 
 @public_task("tenants.build_factory")

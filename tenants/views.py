@@ -6,14 +6,20 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from tenants import entry
-from tenants.models import Factory, User
+from tenants.models import Factory, Membership, User
 from tenants.requests import PortalRequest
 from tenants.standing import works_suspended
 
@@ -24,17 +30,18 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 @never_cache
 @login_required
 def to_factory(request: HttpRequest, schema_name: str) -> HttpResponse:
-    """Hand a signed-in member over to a factory's host. A stranger meets 404."""
-    factory = get_object_or_404(
-        Factory, schema_name=schema_name, state=Factory.State.ACTIVE, memberships__user=request.user
-    )
-    address = entry.issue_ticket(
-        user=cast("User", request.user),
-        factory=factory,
-        session_key=request.session.session_key or "",
-        next_path=request.GET.get("next", "/"),
-        at=timezone.now(),
-    )
+    """Hand a signed-in member or visitor over to a factory's host. A stranger meets 404."""
+    factory = get_object_or_404(Factory, schema_name=schema_name, state=Factory.State.ACTIVE)
+    try:
+        address = entry.issue_ticket(
+            user=cast("User", request.user),
+            factory=factory,
+            session_key=request.session.session_key or "",
+            next_path=request.GET.get("next", "/"),
+            at=timezone.now(),
+        )
+    except Membership.DoesNotExist:
+        raise Http404 from None
     return HttpResponseRedirect(address)
 
 

@@ -230,6 +230,8 @@ def _greet(run: Run) -> None:
         say(f"  {entry.name}: {entry.url}")
         for role, login in entry.users.items():
             say(f"    {role:<9} {login['email']:<28} {login['password']}")
+    say(f"  Takt's own staff: {diary.base_url}/staff/")
+    say(f"    {'staff':<9} {diary.staff['email']:<28} {diary.staff['password']}")
     say(f"Tokens and keys are in {_shown(diary.path)}. Ctrl-C stops everything.")
 
 

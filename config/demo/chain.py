@@ -93,6 +93,7 @@ class Chain:
     # -- sign-up, device -------------------------------------------------------------------------
     def found(self) -> list[Part]:
         parts, took = [], []
+        founding.found_staff(self.diary)
         for spec in (each for each in FACTORIES if self.only in {"", each.stem}):
             entry = self.diary.factories.setdefault(
                 spec.stem, FactoryEntry(spec.name, spec.stem, "")

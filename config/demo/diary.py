@@ -42,6 +42,7 @@ class Diary:
     base_url: str = ""
     ca_file: str = ""
     factories: dict[str, FactoryEntry] = field(default_factory=dict)
+    staff: dict[str, str] = field(default_factory=dict)  # the log-in of one of Takt's own people
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -59,6 +60,7 @@ class Diary:
                     api_key=entry["api_key"],
                     tokens={device["name"]: device["token"] for device in entry["devices"]},
                 )
+            diary.staff = dict(content.get("staff", {}))
             diary.facts = dict(content.get("demo", {}))
         except (OSError, ValueError, KeyError, TypeError):
             return cls(path)
@@ -70,6 +72,7 @@ class Diary:
             "base_url": self.base_url,
             "ca_file": self.ca_file,
             "factories": [entry.as_json() for entry in self.factories.values()],
+            "staff": self.staff,
             "demo": self.facts,
         }
         draft = self.path.with_suffix(".new")

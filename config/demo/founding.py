@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from config.demo import watching
-from config.demo.diary import FactoryEntry
+from config.demo.diary import Diary, FactoryEntry
 from config.demo.machines import FactorySpec, TypeSpec
 from config.demo.plan import DAY_S
 from config.demo.report import LinkFailed
@@ -21,7 +21,7 @@ from production import services as production_services
 from production.models import MachineType
 from telemetry import selectors as telemetry_selectors
 from telemetry import services as telemetry_services
-from tenants import credentials, names
+from tenants import credentials, names, staff
 from tenants import services as tenants_services
 from tenants.context import factory_context
 from tenants.models import Factory, FactoryLimits, Job, Role, User
@@ -29,6 +29,7 @@ from tenants.models import Factory, FactoryLimits, Job, Role, User
 # A demonstration posts weeks within a minute; a factory's gateways do not.
 READINGS_PER_S = 200_000
 BUILDING_TIMEOUT_S = 60.0
+STAFF_EMAIL = "sam@takt.example"
 A_SUNDAY = datetime(2026, 1, 4, 12, tzinfo=UTC)
 
 
@@ -51,6 +52,17 @@ class Founded:
 def found_person(email: str, name: str, role: str, entry: FactoryEntry) -> User:
     """Make or find a person who can sign in with the written-down password."""
     known = entry.users.get(role, {}).get("password")
+    user, entry.users[role] = _found_login(email, name, known)
+    return user
+
+
+def found_staff(diary: Diary) -> None:
+    """Make or find one of Takt's own people, who can open the staff pages."""
+    user, diary.staff = _found_login(STAFF_EMAIL, "Sam Staff", diary.staff.get("password"))
+    staff.set_staff(email=user.email, is_staff=True)
+
+
+def _found_login(email: str, name: str, known: str | None) -> tuple[User, dict[str, str]]:
     password = known or secrets.token_urlsafe(9)
     user = User.objects.filter(email=email).first()
     if user is None:
@@ -61,8 +73,7 @@ def found_person(email: str, name: str, role: str, entry: FactoryEntry) -> User:
     EmailAddress.objects.get_or_create(
         user=user, email=email, defaults={"verified": True, "primary": True}
     )
-    entry.users[role] = {"email": email, "password": password}
-    return user
+    return user, {"email": email, "password": password}
 
 
 def found_people(spec: FactorySpec, entry: FactoryEntry) -> dict[str, User]:

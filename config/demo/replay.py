@@ -101,6 +101,7 @@ class Replay:
     def _found(self) -> tuple[Factory, User, FactoryEntry]:
         entry = self.diary.factories.setdefault(self.stem, FactoryEntry("", self.stem, ""))
         began = time.monotonic()
+        founding.found_staff(self.diary)
         owner = founding.found_person(
             f"owner@{self.stem.replace('_', '-')}.example", "Rita Replay", "owner", entry
         )

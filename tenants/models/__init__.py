@@ -15,6 +15,7 @@ from tenants.models.notifications import (
     WebhookEndpoint,
 )
 from tenants.models.people import Invitation, Membership, Role, User
+from tenants.models.support import SupportAccess, SupportRole
 
 __all__ = [
     "AuditEntry",
@@ -36,6 +37,8 @@ __all__ = [
     "OutgoingMail",
     "QuietHours",
     "Role",
+    "SupportAccess",
+    "SupportRole",
     "Ticket",
     "User",
     "WebhookEndpoint",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from config.demo import chain, founding
-from config.demo.diary import FactoryEntry
+from config.demo.diary import Diary, FactoryEntry
 from config.demo.machines import ACME
 from config.demo.simulator import simulate
 from production import selectors as production_selectors
@@ -102,6 +102,19 @@ def test_people_keep_their_written_down_passwords(db):
     assert again["owner"].pk == people["owner"].pk
     login = entry.users["owner"]
     assert User.objects.get(email=login["email"]).check_password(login["password"])
+
+
+def test_one_of_takt_s_own_people_can_open_the_staff_pages(db, tmp_path):
+    diary = Diary(tmp_path / "demo.json")
+    founding.found_staff(diary)
+    diary.write()
+    again = Diary.read(diary.path)
+    founding.found_staff(again)
+
+    assert again.staff == diary.staff
+    user = User.objects.get(email=diary.staff["email"])
+    assert user.is_staff
+    assert user.check_password(diary.staff["password"])
 
 
 def test_an_interrupted_history_is_posted_again_from_its_beginning(founded, acme):

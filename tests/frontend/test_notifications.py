@@ -142,7 +142,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(portal, told):
 
 CHOICES = {
     "mail-": "1", "inbox-": "4", "mail-alarms": "1", "inbox-alarms": "3",
-    "mail-webhooks": "0", "inbox-webhooks": "3",
+    "mail-webhooks": "0", "inbox-webhooks": "3", "mail-support": "4", "inbox-support": "4",
     "starts": "22:00", "ends": "06:00", "days": ["5", "6"], "time_zone": "",
 }  # fmt: skip
 

@@ -25,8 +25,8 @@ from production.models import CheckItem, OrderPhoto
 from telemetry import services as telemetry_services
 from telemetry.models import Alarm, AlarmPoint, AlarmRule, Device, Export, Latest, Signal, SignalKey
 from telemetry.services import alarm_rules
-from tenants import claims, credentials, export
-from tenants.models import Credential, Factory, Membership, Notification
+from tenants import claims, credentials, export, staff, support
+from tenants.models import Credential, Factory, Membership, Notification, SupportAccess, User
 from tenants.notifications import endpoints, notify
 
 NO_DATA = {"no_data": {"minutes": 5}}
@@ -209,6 +209,13 @@ def delivery_id(factory: Factory) -> UUID:
     return endpoints.ping(endpoint=endpoint, at=timezone.now()).pk
 
 
+def access_id(factory: Factory) -> UUID:
+    User.objects.get_or_create(email="isolated@takt.example", defaults={"name": "Isolated"})
+    user = staff.set_staff(email="isolated@takt.example", is_staff=True)
+    found = SupportAccess.objects.filter(factory=factory, asked_by=user).first()
+    return (found or support.ask(factory=factory, by=user, reason="Isolated", at=timezone.now())).pk
+
+
 def notification_id(factory: Factory) -> UUID:
     owner = Membership.objects.get(factory=factory, role="owner").user_id
     notify(
@@ -284,6 +291,7 @@ def everything_id(factory: Factory) -> UUID:
 
 # Path parameter -> how to make one in acme (called inside acme's schema).
 PATH_PARAMETERS: dict[str, Callable[[Factory], Any]] = {
+    "access_id": access_id,
     "alarm_id": alarm_id,
     "api_key_id": api_key_id,
     "asset_tag": asset_tag,
