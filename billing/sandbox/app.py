@@ -53,6 +53,7 @@ from billing.sandbox.errors import ApiError, KeptRefusal
 from billing.sandbox.expand import expanded
 from billing.sandbox.forms import Params, unfold
 from billing.sandbox.store import Store, new_id
+from billing.sandbox.upgrade import upgrade
 
 log = logging.getLogger("billing.sandbox")
 
@@ -82,6 +83,9 @@ class Settings:
 def create_app(settings: Settings) -> Starlette:
     """Return the stand-in as an ASGI application over the state in `settings.data_dir`."""
     store = Store(settings.data_dir, due_of=clocks.due_of)
+    if store.is_outdated:
+        with store.transaction():
+            upgrade(store)
     trusted = ssl.create_default_context(cafile=settings.webhook_ca)
     _first_endpoint(store, settings)
     api = _Api(store, settings)
@@ -243,6 +247,7 @@ class _Api:
         def work(request_id: str, headers: dict[str, str]) -> tuple[int, str]:
             meter = _meter_of(body) if route.path == METER_EVENTS else None
             with self._keys.only(key, _key_in_use), self._meters.only(meter, _locked):
+                self._spoil()
                 return self._once(route, request, body or query, key, request_id, headers)
 
         return self._guarded(request, key, work)
@@ -259,7 +264,6 @@ class _Api:
         if key:
             headers["Idempotency-Key"] = key
         try:
-            self._spoil()
             status, text = work(request_id, headers)
             if request.method == "POST" and self._chance("lose_answers"):
                 raise ApiError("An unknown error occurred.", status=500, kind="api_error")
@@ -332,6 +336,7 @@ class _Api:
                 path={k: str(v) for k, v in request.path_params.items()},
                 idempotency_key=key, request_id=request_id,
             )  # fmt: skip
+            self._spoil()
             with self.store.transaction():
                 if path.endswith("meter_event_stream"):
                     usage_v2.check_token(call, _token(request))

@@ -46,16 +46,21 @@ def previous_boundary(anchor: int, before: int, *, interval: str, count: int) ->
 
 
 def first_anchor(
-    now: int, *, day: int, hour: int | None, minute: int | None, second: int | None
-) -> int:
-    """Return the next moment with this day of the month, later than now."""
-    at = datetime.fromtimestamp(now, UTC)
+    since: int, *, day: int, hour: int | None, minute: int | None, second: int | None,
+    may_be_since: bool = False,
+) -> int:  # fmt: skip
+    """Return the next moment with this day of the month, later than `since`.
+
+    What is not said of the time of day is as in `since`; `may_be_since` takes that moment itself.
+    """
+    at = datetime.fromtimestamp(since, UTC)
     clock = at.replace(
         hour=at.hour if hour is None else hour,
         minute=at.minute if minute is None else minute,
         second=at.second if second is None else second,
     )
     candidate = _add_months(clock, 0, day=day)
-    if candidate.timestamp() <= now:
+    earliest = since if may_be_since else since + 1
+    if candidate.timestamp() < earliest:
         candidate = _add_months(clock, 1, day=day)
     return int(candidate.timestamp())

@@ -65,12 +65,9 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         # Survives a killed process; only a crash of the machine may cost the last moments.
         self._db.execute("PRAGMA synchronous=NORMAL")
-        outdated = self._add_columns()
+        # An earlier release kept this state; its objects lack what is newer (`upgrade`).
+        self.is_outdated = self._add_columns()
         self._db.executescript(_SCHEMA)
-        if outdated:
-            for kind in ("subscription", "invoice", "customer", "checkout.session"):
-                for body in self.all(kind):
-                    self.save(body)
 
     def _add_columns(self) -> bool:
         """Give a state of an earlier release the columns that it lacks; say whether it did."""

@@ -137,8 +137,9 @@ def _begin(p: Params, body: Object, *, now: int) -> None:
         body["billing_cycle_anchor_config"] = {**wanted, "month": None}
         # A trial that ends on the anchor's own moment goes over into a whole period.
         body["billing_cycle_anchor"] = calendar.first_anchor(
-            first - 1 if first > now else now, day=wanted["day_of_month"] or 1,
+            first, day=wanted["day_of_month"] or 1,
             hour=wanted["hour"], minute=wanted["minute"], second=wanted["second"],
+            may_be_since=first > now,
         )  # fmt: skip
     else:
         body["billing_cycle_anchor"] = p.integer("billing_cycle_anchor", first)

@@ -1,7 +1,10 @@
 """The stand-in behaves as Stripe does, call by call, through the gateway that Takt uses."""
 
+import json
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -281,6 +284,54 @@ def test_state_survives_a_restart(tmp_path):
     running.stop()
 
     assert found == made
+
+
+def test_a_state_of_an_earlier_release_is_brought_up_to_date(tmp_path):
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    price = {
+        "currency": "eur", "unit_amount": "5", "product_data[name]": "Desk",
+        "recurring[interval]": "month",
+    }  # fmt: skip
+    running = start_standin(tmp_path)
+    with httpx.Client(base_url=running.url, headers=headers) as client:
+        clock = client.post(
+            "/v1/test_helpers/test_clocks", data={"frozen_time": int(OCT_10.timestamp())}
+        ).json()["id"]
+        customer = client.post(
+            "/v1/customers", data={"test_clock": clock, "payment_method": "pm_card_visa"}
+        ).json()["id"]
+        card = client.get(f"/v1/customers/{customer}/payment_methods").json()["data"][0]["id"]
+        price_id = client.post("/v1/prices", data=price).json()["id"]
+        items = {"items[0][price]": price_id, "default_payment_method": card}
+        client.post("/v1/subscriptions", data={"customer": customer, **items})
+    running.stop()
+    _make_old(tmp_path / "stripe.sqlite3")
+
+    running = start_standin(tmp_path)
+    with httpx.Client(base_url=running.url, headers=headers) as client:
+        later = {"frozen_time": int((OCT_10 + timedelta(days=40)).timestamp())}
+        client.post(f"/v1/test_helpers/test_clocks/{clock}/advance", data=later)
+        found = client.get("/v1/invoices").json()["data"]
+    running.stop()
+
+    assert [(i["status"], i["total"]) for i in found] == [("paid", 5), ("paid", 5)]
+
+
+def _make_old(path):
+    """Take away what the first release of the stand-in did not keep."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP INDEX object_due")
+        for column in ("due", "clock"):
+            db.execute(f"ALTER TABLE object DROP COLUMN {column}")
+        for column in ("visible", "canceled"):
+            db.execute(f"ALTER TABLE meter_event DROP COLUMN {column}")
+        for seq, kind, text in db.execute("SELECT seq, kind, body FROM object").fetchall():
+            body = json.loads(text)
+            if kind in ("subscription", "payment_method", "customer"):
+                body = {k: v for k, v in body.items() if not k.startswith("_")}
+                for item in body.get("items", {}).get("data", []):
+                    del item["_debits"], item["_tax_rates"]
+            db.execute("UPDATE object SET body = ? WHERE seq = ?", (json.dumps(body), seq))
 
 
 def test_the_card_page_can_be_clicked_through(stripe, customer, key):

@@ -362,7 +362,8 @@ def test_automatic_tax_needs_to_know_where_the_customer_is(world):
 def pdf_texts(content):
     """Return what a PDF of the stand-in says, line by line, after checking its structure."""
     assert content.startswith(b"%PDF-1.7")
-    start = int(re.search(rb"startxref\n(\d+)\n%%EOF", content)[1])
+    (found,) = re.findall(rb"startxref\n(\d+)\n%%EOF", content)
+    start = int(found)
     places = re.findall(rb"(\d{10}) 00000 n", content[start:])
     for number, place in enumerate(places, start=1):
         assert content[int(place) :].startswith(f"{number} 0 obj".encode())

@@ -52,6 +52,15 @@ def test_a_trial_that_ends_at_the_anchor_goes_over_into_a_whole_month(world):
     assert item["current_period_end"] == int(DEC_1.timestamp())
 
 
+def test_an_anchor_without_a_time_of_day_takes_it_from_the_start(world):
+    sub = world.subscribe(
+        {"price": world.price(3000)}, trial_end=NOV_1 + 5 * HOUR,
+        billing_cycle_anchor_config={"day_of_month": 1},
+    )  # fmt: skip
+
+    assert sub["billing_cycle_anchor"] == int((NOV_1 + 5 * HOUR).timestamp())
+
+
 def test_the_end_of_a_trial_is_told_three_days_before(world):
     world.subscribe({"price": world.price(100)}, trial_period_days=20)
     world.advance(OCT_1 + 17 * DAY - HOUR)
@@ -188,6 +197,19 @@ def test_a_preview_is_the_invoice_to_the_cent(world, behavior):
     assert unchanged
     assert (amounts(preview), preview["total"]) == (amounts(real), real["total"])
     assert preview["amount_due"] == real["amount_due"]
+
+
+def test_a_preview_of_a_cancellation_has_no_next_period(world):
+    world.card()
+    sub = world.subscribe(
+        {"price": world.price(1999), "quantity": 3}, {"price": world.price(33, metered=True)}
+    )
+    world.use(7, OCT_1)
+    ending = world.preview(sub, cancel_at_period_end=True)
+    going_on = world.preview(sub)
+
+    assert (amounts(ending), amounts(going_on)) == ([231], [5997, 231])
+    assert world.sub(sub)["cancel_at_period_end"] is False
 
 
 def test_a_yearly_upgrade_is_charged_at_once(world):
