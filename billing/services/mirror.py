@@ -5,9 +5,9 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from billing.answers import StripeInvoice
+from billing.answers import StripeCreditNote, StripeInvoice
 from billing.gateways import StripeGateway, gateway
-from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription
+from billing.models import BillingAccount, CreditNote, Invoice, InvoiceLine, Subscription
 from billing.services.subscriptions import write_mirror
 
 
@@ -22,6 +22,46 @@ def sync_subscription(
     )
     if subscription is not None:
         write_mirror(subscription, stripe.subscription(stripe_id), at=at)
+
+
+def sync_live_subscription(
+    account: BillingAccount, *, stripe: StripeGateway, at: datetime, **_event: object
+) -> None:
+    """Bring up to date what an account's card and discount change. Call with it locked."""
+    live = Subscription.objects.filter(account=account, ended_at=None).exclude(stripe_id=None)
+    for stripe_id in live.values_list("stripe_id", flat=True):
+        sync_subscription(account, stripe_id=stripe_id or "", stripe=stripe, at=at)
+
+
+def sync_credit_notes(
+    account: BillingAccount, *, stripe: StripeGateway, at: datetime, **_event: object
+) -> None:
+    """Bring the mirrors of an account's credit notes and their invoices up to date."""
+    for answer in stripe.credit_notes(account.stripe_customer_id or ""):
+        sync_invoice(account, stripe_id=answer.invoice_id, stripe=stripe, at=at)
+        write_credit_note(account, answer)
+
+
+def write_credit_note(account: BillingAccount, answer: StripeCreditNote) -> None:
+    """Keep what Stripe says of a credit note; who made it here, and why, stays."""
+    invoice = Invoice.objects.filter(account=account, stripe_id=answer.invoice_id).first()
+    if invoice is None:
+        return
+    CreditNote.objects.update_or_create(
+        stripe_id=answer.id,
+        defaults={
+            "account": account,
+            "invoice": invoice,
+            "number": answer.number,
+            "amount_minor": answer.amount,
+            "refunded_minor": answer.refunded,
+            "reason": answer.reason,
+            "memo": answer.memo[:300],
+            "pdf_url": answer.pdf_url,
+            "status": answer.status,
+            "created_at": answer.created_at,
+        },
+    )
 
 
 def sync_invoice(
