@@ -723,6 +723,15 @@ class StripeGateway:
         with _wrapped():
             return self._invoice(self._v1.invoices.create_preview(_typed(values)))
 
+    def finalize_invoice(self, *, key: str, invoice_id: str) -> StripeInvoice:
+        """Fix a draft and have it collected."""
+        with _wrapped():
+            return self._invoice(
+                self._v1.invoices.finalize_invoice(
+                    invoice_id, {"auto_advance": True}, {"idempotency_key": key}
+                )
+            )
+
     def pay_invoice(self, *, key: str, invoice_id: str) -> StripeInvoice:
         """Charge the card for an open invoice now.
 
@@ -819,7 +828,9 @@ class StripeGateway:
                 {"created": {"gte": _seconds(since)}, "types": list(kinds), "limit": 100}
             )
             for body in found.auto_paging_iter():
-                yield StripeEvent(body.id, body.type, body.to_dict())
+                # As in a webhook, where decimals are text.
+                payload = json.loads(json.dumps(body.to_dict(), default=str))
+                yield StripeEvent(body.id, body.type, payload)
 
     def thin_event(self, event_id: str) -> dict[str, Any]:
         """Return an event of API v2 with its data, which its notification may leave out."""

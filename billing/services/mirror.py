@@ -1,6 +1,6 @@
 """Mirrors of what Stripe says, always fetched anew: the order of events is not trusted."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -9,6 +9,10 @@ from billing.answers import StripeCreditNote, StripeInvoice
 from billing.gateways import StripeGateway, gateway
 from billing.models import BillingAccount, CreditNote, Invoice, InvoiceLine, Subscription
 from billing.services.subscriptions import write_mirror
+
+
+# Stripe fixes a draft about an hour after the month; usage is told into it until then.
+DRAFT_TIME = timedelta(hours=2)
 
 
 def sync_subscription(
@@ -137,9 +141,27 @@ def sync_account(*, account_id: str, at: datetime | None = None) -> int:
         if subscription.stripe_id:
             sync_subscription(account, stripe_id=subscription.stripe_id, stripe=stripe, at=at)
     for answer in stripe.invoices(account.stripe_customer_id):
+        if _is_left(account, answer, at=at):
+            answer = stripe.finalize_invoice(key=f"finalize-{answer.id}", invoice_id=answer.id)
         write_invoice(account, answer, at=at)
     after = _state(account)
     return len(before.symmetric_difference(after))
+
+
+def _is_left(account: BillingAccount, answer: StripeInvoice, *, at: datetime) -> bool:
+    """Say whether Stripe left a draft lie that is to be charged.
+
+    It does so while a subscription is unpaid, also once it was paid after all
+    (docs.stripe.com/billing/subscriptions/overview, "Unpaid").
+    """
+    if answer.status != "draft" or at < answer.created_at + DRAFT_TIME:
+        return False
+    return Subscription.objects.filter(
+        account=account,
+        stripe_id=answer.subscription_id,
+        ended_at=None,
+        status=Subscription.Status.ACTIVE,
+    ).exists()
 
 
 def _state(account: BillingAccount) -> set[tuple[object, ...]]:
