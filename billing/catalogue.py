@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+from uuid import uuid4
 
 from billing import plans
 from billing.answers import StripeItem, StripeProduct, StripeSubscription
@@ -179,10 +180,18 @@ def create_product(gateway: StripeGateway, spec: PriceSpec) -> str:
 
 
 def ensure_meters(gateway: StripeGateway) -> dict[str, str]:
-    """Return the Stripe ids of our meters by event name, creating what is missing."""
+    """Return the Stripe ids of our meters by event name, creating what is missing.
+
+    One that somebody archived is taken up again: the prices in use count by it.
+    """
     known = gateway.meters()
+    missing = EVENT_NAMES.values() - known.keys()
+    archived = gateway.archived_meters() if missing else {}
     for item, event_name in EVENT_NAMES.items():
-        if event_name not in known:
+        if event_name in missing and event_name in archived:
+            meter_id = known[event_name] = archived[event_name]
+            gateway.reactivate_meter(key=f"reactivate-{uuid4().hex}", meter_id=meter_id)
+        elif event_name in missing:
             known[event_name] = gateway.create_meter(
                 event_name=event_name, label=_METER_LABELS[item]
             )

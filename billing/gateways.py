@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, partial
+from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
 import requests
@@ -138,6 +139,13 @@ class StripeGateway:
         with _wrapped():
             found = self._v1.billing.meters.list({"status": "active", "limit": 100})
             return {m.event_name: m.id for m in found.auto_paging_iter()}
+
+    def archived_meters(self) -> dict[str, str]:
+        """Return the meters that count no more: event name -> id, the newest of a name."""
+        with _wrapped():
+            found = self._v1.billing.meters.list({"status": "inactive", "limit": 100})
+            newest_first = [(m.event_name, m.id) for m in found.auto_paging_iter()]
+            return dict(reversed(newest_first))
 
     def create_meter(self, *, event_name: str, label: str) -> str:
         with _wrapped():
@@ -550,10 +558,10 @@ class StripeGateway:
     def exchange_prices(
         self, *, key: str, subscription_id: str, old: Sequence[StripeItem], new: Sequence[str]
     ) -> StripeSubscription:
-        """Put other metered prices in; what the old ones counted in this period is charged.
+        """Put other metered prices in; what the old ones counted so far is on the next invoice.
 
-        In flexible billing mode it waits as an item of the next invoice; the new prices count
-        from now on (docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup).
+        Source: docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup, "Update
+        prices mid-cycle": in flexible billing mode, and not with `none`.
         """
         items: list[dict[str, Any]] = [{"price": price_id} for price_id in new]
         items += [{"id": item.id, "deleted": True} for item in old]
@@ -657,6 +665,40 @@ class StripeGateway:
             )
             return sum(int(row.aggregated_value) for row in found.data)
 
+    def usage_by_hour(
+        self, *, meter_id: str, customer_id: str, start: datetime, end: datetime
+    ) -> dict[datetime, int]:
+        """Return what Stripe has counted of a meter by UTC hour in [start, end), zeros left out."""
+        values = {
+            "customer": customer_id,
+            "start_time": _seconds(start),
+            "end_time": _seconds(end),
+            "value_grouping_window": "hour",
+            "limit": 100,
+        }
+        with _wrapped():
+            found = self._v1.billing.meters.event_summaries.list(meter_id, _typed(values))
+            return {
+                answers.time_of(row.start_time): int(row.aggregated_value)
+                for row in found.auto_paging_iter()
+                if row.aggregated_value
+            }
+
+    def reactivate_meter(self, *, key: str, meter_id: str) -> None:
+        """Let an archived meter count again."""
+        with _wrapped():
+            self._v1.billing.meters.reactivate(meter_id, {}, {"idempotency_key": key})
+
+    def has_customer(self, customer_id: str) -> bool:
+        try:
+            with _wrapped():
+                found: Any = self._v1.customers.retrieve(customer_id)
+        except StripeRefused as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return not getattr(found, "deleted", False)
+
     # -- invoices ----------------------------------------------------------------------------------
     def invoice(self, invoice_id: str) -> StripeInvoice:
         with _wrapped():
@@ -699,6 +741,15 @@ class StripeGateway:
         values = {"customer": customer_id, "subscription_details": details}
         with _wrapped():
             return self._invoice(self._v1.invoices.create_preview(_typed(values)))
+
+    def finalize_invoice(self, *, key: str, invoice_id: str) -> StripeInvoice:
+        """Fix a draft and have it collected."""
+        with _wrapped():
+            return self._invoice(
+                self._v1.invoices.finalize_invoice(
+                    invoice_id, {"auto_advance": True}, {"idempotency_key": key}
+                )
+            )
 
     def pay_invoice(self, *, key: str, invoice_id: str) -> StripeInvoice:
         """Charge the card for an open invoice now.
@@ -796,7 +847,15 @@ class StripeGateway:
                 {"created": {"gte": _seconds(since)}, "types": list(kinds), "limit": 100}
             )
             for body in found.auto_paging_iter():
-                yield StripeEvent(body.id, body.type, body.to_dict())
+                # As in a webhook, where decimals are text.
+                payload = json.loads(json.dumps(body.to_dict(), default=str))
+                yield StripeEvent(body.id, body.type, payload)
+
+    def thin_event(self, event_id: str) -> dict[str, Any]:
+        """Return an event of API v2 with its data, which its notification may leave out."""
+        with _wrapped():
+            found: dict[str, Any] = self._client.v2.core.events.retrieve(event_id).to_dict()
+            return found
 
     def _invoice(self, body: Any) -> StripeInvoice:
         lines = body.lines

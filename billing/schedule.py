@@ -5,5 +5,16 @@ BEAT = {
     # Stripe while the invoice is a draft, whatever the moment the clock was started.
     "billing.count_all": {"task": "billing.count_all", "every_s": 900.0, "queue": "default"},
     "billing.review_all": {"task": "billing.review_all", "every_s": 3600.0, "queue": "default"},
+    "billing.fetch_events": {
+        "task": "billing.fetch_events",
+        "every_s": 3600.0,
+        "queue": "default",
+    },
+    # Once a night; asked often, so that a clock that is restarted every day comes to it, too.
+    "billing.prove_tonight": {
+        "task": "billing.prove_tonight",
+        "every_s": 1800.0,
+        "queue": "default",
+    },
     "billing.reconcile": {"task": "billing.reconcile", "every_s": 1800.0, "queue": "default"},
 }

@@ -7,11 +7,13 @@ import structlog
 from django.utils import timezone
 
 from billing import selectors, services
+from billing.gateways import StripeAway
+from billing.selectors import proofs
 from billing.services import budgets, clocks, exchanging, inbox, telling
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
-from tenants.jobs import factory_task, public_task
+from tenants.jobs import JobHandle, factory_task, public_task
 from tenants.models import Factory
 
 log = structlog.get_logger()
@@ -108,6 +110,35 @@ def _count_later(factory: Factory) -> None:
         factory=factory,
         key="count-usage",
     )
+
+
+@public_task("billing.prove_tonight")
+def prove_tonight(**_kwargs: Any) -> None:
+    """Have the nightly proof made, as a job whose progress can be watched."""
+    if proofs.is_proof_due(timezone.now()):
+        jobs.enqueue(task="billing.prove", key="prove-billing")
+
+
+@public_task("billing.prove")
+def prove(*, job: JobHandle, **_kwargs: Any) -> dict[str, int]:
+    """Prove that facts, ledger and Stripe agree, and repair where they do not."""
+    run = services.prove(report=job.report)
+    return {
+        "n_accounts": run.n_accounts,
+        "n_differences": run.n_differences,
+        "n_repaired": run.n_repaired,
+        "n_failed": run.n_failed,
+    }
+
+
+@public_task("billing.fetch_events")
+def fetch_events(**_kwargs: Any) -> dict[str, int]:
+    """Fetch the events that Stripe has and never delivered."""
+    try:
+        return {"n_events": services.fetch_missing_events(at=timezone.now())}
+    except StripeAway as away:
+        log.warning("billing.stripe.away", error=str(away))
+        return {"n_events": 0}
 
 
 @public_task("billing.reconcile")

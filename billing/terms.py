@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from billing import plans
 from billing.counting import Rules
-from billing.models import BillingAccount, GivenUpHour, MeterCap, PlanTerm, PrepaidTerm
+from billing.models import BillingAccount, GivenUpHour, MeterCap
 from billing.periods import Span, Term, next_month, spans_of_month
 from billing.plans import Item, Plan
 
@@ -17,7 +17,10 @@ def spans(account: BillingAccount | None, month: datetime) -> list[Span]:
 
 
 def of(account: BillingAccount) -> list[Term]:
-    """Return the terms of an account, oldest first."""
+    """Return the terms of an account, oldest first.
+
+    Here and below an account's own rows are read whole, so that they can be prefetched for many.
+    """
     return [
         Term(
             row.starts_at.astimezone(UTC),
@@ -26,7 +29,7 @@ def of(account: BillingAccount) -> list[Term]:
             is_trial=row.is_trial,
             carried=row.carried,
         )
-        for row in PlanTerm.objects.filter(account=account).order_by("starts_at")
+        for row in sorted(account.terms.all(), key=lambda term: term.starts_at)
     ]
 
 
@@ -43,7 +46,7 @@ def rules(account: BillingAccount, month: datetime) -> Rules:
     """Return what holds for an account's month beside its plan."""
     prepaid = [
         (row.starts_at.astimezone(UTC), row.n_machines)
-        for row in PrepaidTerm.objects.filter(account=account).order_by("starts_at")
+        for row in sorted(account.prepaid_terms.all(), key=lambda term: term.starts_at)
     ]
     cap = cap_of(account, item=Item.READINGS, month=month)
     given_up = GivenUpHour.objects.filter(
@@ -58,8 +61,5 @@ def rules(account: BillingAccount, month: datetime) -> Rules:
 
 def cap_of(account: BillingAccount, *, item: Item, month: datetime) -> MeterCap | None:
     """Return the owner's cap of a meter for a month, or None."""
-    return (
-        MeterCap.objects.filter(account=account, item=item, month__lte=month)
-        .order_by("-month")
-        .first()
-    )
+    caps = [cap for cap in account.caps.all() if cap.item == item and cap.month <= month]
+    return max(caps, key=lambda cap: cap.month, default=None)

@@ -151,6 +151,9 @@ S3_ENCRYPTION = env.text("S3_ENCRYPTION")  # "aws:kms" on AWS; the embedded serv
 STRIPE_API_BASE = env.text("STRIPE_API_BASE")
 STRIPE_API_KEY = env.text("STRIPE_API_KEY")
 STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET")
+# Reading calls a second for the nightly proof. Stripe takes 25 at one address in all, 100 on the
+# whole account (docs.stripe.com/rate-limits): the rest is left for people.
+STRIPE_READS_PER_S = env.number("STRIPE_READS_PER_S", 20, least=1)
 # A folder of price lists in place of billing/price_books, for who sells on other terms.
 PRICE_BOOKS = env.text("TAKT_PRICE_BOOKS")
 

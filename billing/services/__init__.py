@@ -26,7 +26,12 @@ from billing.services.inbox import apply_event, receive, replay_event
 from billing.services.late_usage import settle_late_usage
 from billing.services.ledger import roll_up
 from billing.services.mirror import sync_account
-from billing.services.reconciling import UsageDifference, usage_differences
+from billing.services.proving import prove
+from billing.services.reconciling import (
+    UsageDifference,
+    fetch_missing_events,
+    usage_differences,
+)
 from billing.services.reporting import Reported, report_usage
 from billing.services.standing import announce_trial_end, review_standing
 from billing.services.subscriptions import (
@@ -53,10 +58,12 @@ __all__ = [
     "cancel_subscription",
     "card_page",
     "change_plan",
+    "fetch_missing_events",
     "give_up_held",
     "open_subscription",
     "portal_page",
     "preview_change",
+    "prove",
     "reactivate",
     "receive",
     "replay_event",

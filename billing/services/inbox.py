@@ -1,6 +1,8 @@
 """What Stripe delivers: stored once, applied once, in whatever order and number it comes."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -9,13 +11,23 @@ from django.utils import timezone
 
 from billing.gateways import StripeEvent, StripeRefused, gateway
 from billing.models import BillingAccount, InboxEvent
-from billing.services.credits import sync_after_credit
-from billing.services.mirror import sync_invoice, sync_subscription
+from billing.services.meter_errors import settle_meter_errors
+from billing.services.mirror import (
+    sync_credit_notes,
+    sync_invoice,
+    sync_live_subscription,
+    sync_subscription,
+)
+from billing.services.standing import review_standing
 from tenants import jobs
 
 log = structlog.get_logger()
 
 MAX_ATTEMPTS = 5
+METER_ERRORS = (
+    "v1.billing.meter.error_report_triggered",
+    "v1.billing.meter.no_meter_found",
+)
 
 
 @transaction.atomic
@@ -41,6 +53,8 @@ def apply_event(*, event_id: str, at: datetime | None = None) -> str:
 
     The fetch, the effect and the receipt are one transaction under the account's lock, so that
     of two events about one object the later fetch always wins. Repeating it changes nothing.
+    How the account stands is reviewed afterwards, in a transaction of its own and also by a
+    repeat: a mail that cannot be written must not undo what Stripe said.
 
     Returns:
         The state of the event.
@@ -57,9 +71,13 @@ def apply_event(*, event_id: str, at: datetime | None = None) -> str:
                 event.n_attempts += 1
                 event.error, event.finished_at = "", at
                 event.save()
-            return event.state
     except StripeRefused as refusal:
         return _put_aside(event_id, str(refusal), at=at)
+    if event.state == InboxEvent.State.DONE:
+        account = _accounts_of(event).first()
+        if account is not None:
+            review_standing(account_id=str(account.pk), at=at)
+    return event.state
 
 
 def _put_aside(event_id: str, error: str, *, at: datetime) -> str:
@@ -74,27 +92,57 @@ def _put_aside(event_id: str, error: str, *, at: datetime) -> str:
     return InboxEvent.State.RECEIVED
 
 
+def _object_of(event: InboxEvent) -> Mapping[str, Any]:
+    data = event.payload.get("data")
+    body = data.get("object") if isinstance(data, dict) else None
+    return body if isinstance(body, dict) else {}
+
+
+def _customer_of(event: InboxEvent) -> str:
+    """Return whom an event speaks of; a card that was detached says it only of before."""
+    body = _object_of(event)
+    if body.get("object") == "customer" or event.kind in ("customer.updated", "customer.created"):
+        return str(body.get("id") or "")
+    before = event.payload.get("data", {}).get("previous_attributes") or {}
+    return str(body.get("customer") or before.get("customer") or "")
+
+
+def _accounts_of(event: InboxEvent) -> Any:
+    # An account without a customer has none, not an empty one.
+    return BillingAccount.objects.filter(stripe_customer_id=_customer_of(event) or "-")
+
+
 def _apply(event: InboxEvent, *, at: datetime) -> InboxEvent.State:
-    body = event.payload.get("data", {}).get("object", {})
-    customer_id, object_id = body.get("customer"), body.get("id")
-    account = (
-        BillingAccount.objects.select_for_update(of=("self",))
-        .filter(stripe_customer_id=customer_id)
-        .first()
-        if customer_id
-        else None
-    )
-    if account is None or not object_id:
+    if event.kind in METER_ERRORS:
+        settle_meter_errors(event_id=event.pk, payload=event.payload, stripe=gateway())
+        return InboxEvent.State.DONE
+    effect = _effect_of(event.kind)
+    object_id = _object_of(event).get("id")
+    if effect is None or not object_id:
         return InboxEvent.State.IGNORED
-    if event.kind.startswith("customer.subscription."):
-        sync_subscription(account, stripe_id=object_id, stripe=gateway(), at=at)
-    elif event.kind.startswith("invoice."):
-        sync_invoice(account, stripe_id=object_id, stripe=gateway(), at=at)
-    elif event.kind.startswith("credit_note.") or event.kind == "charge.refunded":
-        sync_after_credit(account, stripe=gateway(), at=at)
-    else:
+    account = _accounts_of(event).select_for_update(of=("self",)).first()
+    if account is None:
         return InboxEvent.State.IGNORED
+    effect(account, stripe_id=str(object_id), stripe=gateway(), at=at)
     return InboxEvent.State.DONE
+
+
+Effect = Callable[..., None]
+# By the beginning of an event's name; what it speaks of is fetched anew.
+_EFFECTS: tuple[tuple[str, Effect], ...] = (
+    ("customer.subscription.", sync_subscription),
+    ("invoice.", sync_invoice),
+    ("customer.updated", sync_live_subscription),
+    ("customer.discount.", sync_live_subscription),
+    ("payment_method.", sync_live_subscription),
+    ("checkout.session.completed", sync_live_subscription),
+    ("credit_note.", sync_credit_notes),
+    ("charge.refunded", sync_credit_notes),
+)
+
+
+def _effect_of(kind: str) -> Effect | None:
+    return next((effect for start, effect in _EFFECTS if kind.startswith(start)), None)
 
 
 @transaction.atomic

@@ -73,6 +73,27 @@ def roll_up(
     return n_rows
 
 
+@transaction.atomic
+def recount(*, factory: Factory, month: datetime, at: datetime) -> dict[Meter, int]:
+    """Count a month anew whether or not anything seems to have changed.
+
+    Returns:
+        what was added to the ledger, by meter: also a meter whose hours alone were moved, with 0.
+    """
+    account = account_for(factory)
+    cursor = LedgerCursor.objects.select_for_update().get(account=account)
+    if cursor.counted_to is None or cursor.counted_to <= month:
+        return {}
+    end = min(next_month(month), cursor.counted_to)
+    with factory_context(factory):
+        changes, _revisions = month_corrections(account, month=month, end=end)
+        _count_month(account, month, cursor=cursor, until=end, at=at)
+    added: dict[Meter, int] = defaultdict(int)
+    for (meter, _hour), quantity in changes.items():
+        added[meter] += quantity
+    return dict(added)
+
+
 def _count_month(
     account: BillingAccount, month: datetime, *, cursor: LedgerCursor, until: datetime, at: datetime
 ) -> int:

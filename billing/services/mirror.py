@@ -1,15 +1,25 @@
 """Mirrors of what Stripe says, always fetched anew: the order of events is not trusted."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from billing.answers import StripeInvoice
+from billing.answers import StripeCreditNote, StripeInvoice
 from billing.gateways import StripeGateway, gateway
-from billing.models import BillingAccount, Invoice, InvoiceLine, Subscription, YearlyMachines
+from billing.models import (
+    BillingAccount,
+    CreditNote,
+    Invoice,
+    InvoiceLine,
+    Subscription,
+    YearlyMachines,
+)
 from billing.services import prepaying
 from billing.services.subscriptions import write_mirror
+
+# Stripe fixes a draft about an hour after the month; usage is told into it until then.
+DRAFT_TIME = timedelta(hours=2)
 
 
 def sync_subscription(
@@ -29,6 +39,46 @@ def sync_subscription(
     yearly = YearlyMachines.objects.filter(account=account, stripe_id=stripe_id).first()
     if yearly is not None:
         prepaying.mirror(account, yearly, stripe.subscription(stripe_id), stripe)
+
+
+def sync_live_subscription(
+    account: BillingAccount, *, stripe: StripeGateway, at: datetime, **_event: object
+) -> None:
+    """Bring up to date what an account's card and discount change. Call with it locked."""
+    live = Subscription.objects.filter(account=account, ended_at=None).exclude(stripe_id=None)
+    for stripe_id in live.values_list("stripe_id", flat=True):
+        sync_subscription(account, stripe_id=stripe_id or "", stripe=stripe, at=at)
+
+
+def sync_credit_notes(
+    account: BillingAccount, *, stripe: StripeGateway, at: datetime, **_event: object
+) -> None:
+    """Bring the mirrors of an account's credit notes and their invoices up to date."""
+    for answer in stripe.credit_notes(account.stripe_customer_id or ""):
+        sync_invoice(account, stripe_id=answer.invoice_id, stripe=stripe, at=at)
+        write_credit_note(account, answer)
+
+
+def write_credit_note(account: BillingAccount, answer: StripeCreditNote) -> None:
+    """Keep what Stripe says of a credit note; who made it here, and why, stays."""
+    invoice = Invoice.objects.filter(account=account, stripe_id=answer.invoice_id).first()
+    if invoice is None:
+        return
+    CreditNote.objects.update_or_create(
+        stripe_id=answer.id,
+        defaults={
+            "account": account,
+            "invoice": invoice,
+            "number": answer.number,
+            "amount_minor": answer.amount,
+            "refunded_minor": answer.refunded,
+            "reason": answer.reason,
+            "memo": answer.memo[:300],
+            "pdf_url": answer.pdf_url,
+            "status": answer.status,
+            "created_at": answer.created_at,
+        },
+    )
 
 
 def sync_invoice(
@@ -104,9 +154,27 @@ def sync_account(*, account_id: str, at: datetime | None = None) -> int:
         if subscription.stripe_id:
             sync_subscription(account, stripe_id=subscription.stripe_id, stripe=stripe, at=at)
     for answer in stripe.invoices(account.stripe_customer_id):
+        if _is_left(account, answer, at=at):
+            answer = stripe.finalize_invoice(key=f"finalize-{answer.id}", invoice_id=answer.id)
         write_invoice(account, answer, at=at)
     after = _state(account)
     return len(before.symmetric_difference(after))
+
+
+def _is_left(account: BillingAccount, answer: StripeInvoice, *, at: datetime) -> bool:
+    """Say whether Stripe left a draft lie that is to be charged.
+
+    It does so while a subscription is unpaid, also once it was paid after all
+    (docs.stripe.com/billing/subscriptions/overview, "Unpaid").
+    """
+    if answer.status != "draft" or at < answer.created_at + DRAFT_TIME:
+        return False
+    return Subscription.objects.filter(
+        account=account,
+        stripe_id=answer.subscription_id,
+        ended_at=None,
+        status=Subscription.Status.ACTIVE,
+    ).exists()
 
 
 def _state(account: BillingAccount) -> set[tuple[object, ...]]:

@@ -4,15 +4,27 @@ import hashlib
 import hmac
 import itertools
 import json
+import logging
 import time
 
 import pytest
+from django.core.cache import cache
+from django.db import transaction
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from billing import services
 from billing.gateways import StripeAway
-from billing.models import InboxEvent, Invoice, Subscription
-from tenants.models import Job
+from billing.models import (
+    BillingAccount,
+    CreditNote,
+    InboxEvent,
+    Invoice,
+    LedgerDelivery,
+    PlanTerm,
+    Subscription,
+)
+from tenants.models import FactoryLimits, Job
 from tests.billing.conftest import HOUR, NOV_1, WEBHOOK_SECRET
 from tests.billing.test_chain import OCT_10, away, started  # noqa: F401  a fixture
 from tests.conftest import PUBLIC_HOST
@@ -26,10 +38,13 @@ def signed(body: bytes, *, secret: str = WEBHOOK_SECRET, at: float | None = None
     return f"t={moment},v1={mac}"
 
 
+_STRIPE = Client()
+
+
 def deliver(body: bytes, signature: str | None, *, host: str = PUBLIC_HOST):
     headers = {} if signature is None else {"Stripe-Signature": signature}
     with override_settings(STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET):
-        return Client().post(
+        return _STRIPE.post(
             "/stripe/webhook", body, content_type="application/json", secure=True,
             headers=headers, HTTP_HOST=host,
         )  # fmt: skip
@@ -121,36 +136,257 @@ def lived(acme, started, readings, stripe):  # noqa: F811
     return started
 
 
-def test_all_orders_of_the_events_of_a_month_with_repeats_end_in_one_state(acme, lived, stripe):
+def six_events(stripe, lived) -> list[tuple[str, dict]]:
+    """Six different events of a month at Stripe, on real objects; what they say of them is old."""
     customer_id = lived.account.stripe_customer_id
     (invoice,) = stripe.invoices(customer_id)
-    subject = {"id": invoice.id, "customer": customer_id}
-    subscription = {"id": lived.stripe_id, "customer": customer_id}
-    kinds = [
+    subject = {"id": invoice.id, "customer": customer_id, "status": "draft"}
+    subscription = {"id": lived.stripe_id, "customer": customer_id, "status": "past_due"}
+    return [
+        ("customer.subscription.created", subscription),
         ("invoice.created", subject),
-        ("customer.subscription.updated", subscription),
         ("invoice.finalized", subject),
+        ("invoice.payment_failed", subject),
+        ("customer.subscription.updated", subscription),
         ("invoice.paid", subject),
     ]
-    states = set()
-    for n, order in enumerate(itertools.permutations(kinds)):
-        Invoice.objects.all().delete()
-        Subscription.objects.filter(pk=lived.pk).update(status="past_due", period_end=OCT_10)
-        for i, (kind, body) in enumerate((*order, order[n % 4], order[0])):
-            # The two last are repeats of events that came before.
-            name = f"evt_{n}_{[k for k, _ in order].index(kind) if i >= 4 else i}"
-            raw = event(kind, body, event_id=name)
-            deliver(raw, signed(raw))
-            services.apply_event(event_id=name)
-        states.add(
-            (
-                *Invoice.objects.values_list("stripe_id", "status", "total_minor", "paid_minor"),
-                *Subscription.objects.values_list("status", "period_end"),
-                sum(i.lines.count() for i in Invoice.objects.all()),
-            )
-        )
-    assert states == {((invoice.id, "paid", 2900, 2900), ("active", NOV_1.replace(month=12)), 5)}
-    assert InboxEvent.objects.filter(state="done").count() == 24 * 4
+
+
+def mirrored() -> tuple:
+    """Everything that events may change."""
+    return (
+        *Invoice.objects.values_list("stripe_id", "status", "total_minor", "paid_minor"),
+        *Subscription.objects.values_list("status", "period_end", "ended_at", "has_card"),
+        *BillingAccount.objects.values_list("standing", "cause", "overdue_since"),
+        *FactoryLimits.objects.order_by("pk").values_list("plan", "max_machines"),
+        *Invoice.objects.order_by("lines").values_list("lines__description", "lines__quantity"),
+        PlanTerm.objects.count(),
+        LedgerDelivery.objects.filter(state="sent").count(),
+    )
+
+
+@pytest.fixture
+def quiet():
+    """Without what is logged of thousands of events."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(before)
+
+
+def play(events: list[tuple[str, dict]], order: tuple[int, ...]) -> tuple:
+    """Deliver and apply events in an order, undo it, and return the state that it led to."""
+    with transaction.atomic():
+        for i in order:
+            kind, body = events[i]
+            raw = event(kind, body, event_id=f"evt_{i}")
+            assert deliver(raw, signed(raw)).status_code == 200
+            services.apply_event(event_id=f"evt_{i}", at=NOV_1 + 3 * HOUR)
+        assert InboxEvent.objects.filter(state="done").count() == len(set(order))
+        state = mirrored()
+        transaction.set_rollback(True)
+    return state
+
+
+def with_repeats(order: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """Have one event come again at once and another one later, other ones each time."""
+    again, late = n % 6, n // 6 % 6
+    return (*order[: again + 1], order[again], *order[again + 1 :], order[late])
+
+
+def test_all_720_orders_of_six_events_with_repeats_end_in_one_state(lived, stripe, quiet):
+    events = six_events(stripe, lived)
+    # What no event has told of yet; each order begins here.
+    Subscription.objects.filter(pk=lived.pk).update(status="past_due", period_end=OCT_10)
+
+    states = {
+        play(events, with_repeats(order, n))
+        for n, order in enumerate(itertools.permutations(range(6)))
+    }
+
+    (state,) = states
+    (invoice,) = stripe.invoices(lived.account.stripe_customer_id)
+    assert state[0] == (invoice.id, "paid", 2900, 2900)
+    assert state[1][:2] == ("active", NOV_1.replace(month=12))
+    assert state[2][:2] == ("good", "")
+
+
+def test_all_orders_of_an_end_and_a_failed_payment_end_in_one_state(lived, stripe):
+    """The subscription is over at Stripe and its last invoice cannot be paid any more."""
+    stripe.cancel_now(key="end", subscription_id=lived.stripe_id, invoice_now=False)
+    events = six_events(stripe, lived)[:4]
+    events += [("customer.subscription.deleted", events[0][1])]
+
+    states = {play(events, order) for order in itertools.permutations(range(5))}
+
+    (state,) = states
+    assert state[1][0] == "canceled"
+    assert state[1][2] is not None
+
+
+@pytest.mark.parametrize("days", [1, 30, 400])
+def test_an_event_that_is_replayed_days_later_changes_nothing(lived, stripe, days):
+    events = six_events(stripe, lived)
+    raw = event(*events[5], event_id="evt_5")
+    deliver(raw, signed(raw))
+    services.apply_event(event_id="evt_5")
+    before = mirrored()
+    old = signed(raw, at=time.time() - days * 86_400)
+
+    assert deliver(raw, old).status_code == 400  # the very bytes, signed then
+    assert deliver(raw, signed(raw)).json()["known"] is True  # Stripe's own repeat
+    assert services.apply_event(event_id="evt_5") == "done"
+    assert mirrored() == before
+    assert InboxEvent.objects.count() == 1
+
+
+def test_the_answer_does_not_wait_for_stripe(lived, wire, stripe):
+    """The view asks Stripe nothing, so a Stripe that hangs delays no answer."""
+    (invoice,) = stripe.invoices(lived.account.stripe_customer_id)
+    asked = []
+    wire.before = lambda _method, path: asked.append(path)
+    raw = event("invoice.paid", {"id": invoice.id, "customer": invoice.customer_id})
+
+    begun = time.perf_counter()
+    answer = deliver(raw, signed(raw))
+
+    assert (answer.status_code, asked) == (200, [])
+    assert time.perf_counter() - begun < 2
+
+
+def test_a_payment_opens_the_doors_with_its_event(lived, stripe):
+    services.sync_account(account_id=str(lived.account.pk))
+    Invoice.objects.update(status="open", n_attempts=1, finalized_at=NOV_1)
+    at = NOV_1 + 20 * 24 * HOUR
+    assert services.review_standing(account_id=str(lived.account.pk), at=at) == "read_only"
+    (invoice,) = stripe.invoices(lived.account.stripe_customer_id)
+    raw = event("invoice.paid", {"id": invoice.id, "customer": invoice.customer_id})
+    deliver(raw, signed(raw))
+
+    services.apply_event(event_id="evt_1", at=at + HOUR)
+
+    assert BillingAccount.objects.get(pk=lived.account.pk).standing == "good"
+
+
+def test_a_card_that_is_taken_away_is_known_though_the_event_names_nobody(lived, stripe):
+    customer_id = lived.account.stripe_customer_id
+    (card,) = stripe.payment_methods(customer_id)
+    services.sync_account(account_id=str(lived.account.pk))
+    assert Subscription.objects.get().has_card
+    stripe.detach_card(key="detach", card_id=card.id)
+    body = {
+        "id": "evt_1", "type": "payment_method.detached",
+        "data": {
+            "object": {"id": card.id, "object": "payment_method", "customer": None},
+            "previous_attributes": {"customer": customer_id},
+        },
+    }  # fmt: skip
+    raw = json.dumps(body).encode()
+    deliver(raw, signed(raw))
+
+    assert services.apply_event(event_id="evt_1") == "done"
+    assert not Subscription.objects.get().has_card
+
+
+def test_a_refund_is_mirrored_with_its_credit_note(lived, stripe):
+    (invoice,) = stripe.invoices(lived.account.stripe_customer_id)
+    note = stripe.credit_note(
+        key="credit", invoice_id=invoice.id, amount=900, refund=True, reason="duplicate", memo="m"
+    )
+    raw = event("credit_note.created", {"id": note.id, "customer": invoice.customer_id})
+    deliver(raw, signed(raw))
+
+    assert services.apply_event(event_id="evt_1") == "done"
+    kept = CreditNote.objects.get()
+    assert (kept.stripe_id, kept.amount_minor, kept.refunded_minor) == (note.id, 900, 900)
+
+
+def test_events_that_never_came_are_fetched_and_applied_like_all_others(
+    lived, stripe, run_jobs, monkeypatch
+):
+    cache.delete("billing:events_listed_to")
+    n_new = services.fetch_missing_events(at=timezone.now())
+    kinds = set(InboxEvent.objects.values_list("kind", flat=True))
+
+    assert n_new == InboxEvent.objects.count()
+    assert {"invoice.paid", "customer.subscription.created"} <= kinds
+    assert Job.objects.filter(task="billing.apply_event").count() == n_new
+    assert services.fetch_missing_events(at=timezone.now()) == 0
+
+
+# -- errors of meters ------------------------------------------------------------------------------
+def error_report(row: LedgerDelivery, code: str, *, name: str = "") -> bytes:
+    request = {"identifier": name or f"{row.entry.identifier}:{int(time.time())}"}
+    kinds = [
+        {"code": code, "error_count": 1,
+         "sample_errors": [{"error_message": "It was dropped.", "request": request}]},
+    ]  # fmt: skip
+    body = {
+        "id": "evt_1", "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "data": {"reason": {"error_count": 1, "error_types": kinds}},
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/"},
+    }  # fmt: skip
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "n_resent"),
+    [
+        ("archived_meter", "pending", 1),
+        ("no_meter", "pending", 1),
+        ("meter_event_customer_not_found", "pending", 1),
+        ("timestamp_in_future", "pending", 1),
+        ("timestamp_too_far_in_past", "late", 0),
+        ("meter_event_invalid_value", "refused", 0),
+        ("something_new", "refused", 0),
+    ],
+)
+def test_usage_that_stripe_dropped_is_sent_again_where_its_cause_is_gone(
+    lived, code, state, n_resent
+):
+    row = LedgerDelivery.objects.select_related("entry").get(entry__meter="readings")
+    raw = error_report(row, code)
+    deliver(raw, signed(raw))
+
+    assert services.apply_event(event_id="evt_1") == "done"
+    row.refresh_from_db()
+    assert (row.state, row.n_resent) == (state, n_resent)
+    assert row.error == f"{code}: It was dropped."
+
+
+def test_an_old_report_of_a_row_that_was_sent_again_since_changes_nothing(lived):
+    row = LedgerDelivery.objects.select_related("entry").get(entry__meter="readings")
+    LedgerDelivery.objects.filter(pk=row.pk).update(n_resent=1)
+    raw = error_report(row, "archived_meter")
+    deliver(raw, signed(raw))
+    services.apply_event(event_id="evt_1")
+
+    row.refresh_from_db()
+    assert (row.state, row.n_resent) == ("sent", 1)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "p:1:2", "x" * 90, "0" * 32 + ":readings:1:0"])
+def test_a_report_of_usage_that_is_not_ours_changes_nothing(lived, name):
+    row = LedgerDelivery.objects.select_related("entry").get(entry__meter="readings")
+    raw = error_report(row, "archived_meter", name=name)
+    deliver(raw, signed(raw))
+
+    assert services.apply_event(event_id="evt_1") == "done"
+    assert not LedgerDelivery.objects.exclude(state="sent").exists()
+
+
+def test_a_notice_without_its_data_has_them_fetched(lived, stripe, monkeypatch):
+    row = LedgerDelivery.objects.select_related("entry").get(entry__meter="readings")
+    whole = json.loads(error_report(row, "timestamp_in_future"))
+    raw = json.dumps({k: v for k, v in whole.items() if k != "data"}).encode()
+    monkeypatch.setattr(stripe, "thin_event", {"evt_1": whole}.get)
+    deliver(raw, signed(raw))
+
+    services.apply_event(event_id="evt_1")
+
+    row.refresh_from_db()
+    assert (row.state, row.n_resent) == ("pending", 1)
 
 
 def test_while_stripe_cannot_be_asked_an_event_waits(acme, lived, wire, stripe):
