@@ -14,6 +14,7 @@ class StripeItem:
     id: str
     price_id: str
     quantity: int | None
+    created_at: datetime
     period_start: datetime
     period_end: datetime
 
@@ -231,6 +232,7 @@ def _item(body: Any) -> StripeItem:
         id=body.id,
         price_id=body.price.id,
         quantity=getattr(body, "quantity", None),
+        created_at=time_of(body.created),
         period_start=time_of(body.current_period_start),
         period_end=time_of(body.current_period_end),
     )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from billing.counting import MachineHour
+from billing.counting import MachineHour, MonthFacts, SourceHour
 from telemetry import selectors as telemetry_selectors
 
 
@@ -21,3 +21,28 @@ def usage(*, start: datetime, end: datetime) -> list[MachineHour]:
 def changed_hours(*, since: datetime) -> set[datetime]:
     """Return the hours of measured time whose count was changed at or after a moment."""
     return {row.hour for row in telemetry_selectors.usage_changed_since(since)}
+
+
+def month(*, start: datetime, end: datetime) -> MonthFacts:
+    """Return everything that is counted of the factory in [start, end)."""
+    return MonthFacts(
+        readings=usage(start=start, end=end),
+        images=images(start=start, end=end),
+        planning_minutes=planning_minutes(start=start, end=end),
+        archive=archive(start=start, end=end),
+    )
+
+
+def images(*, start: datetime, end: datetime) -> list[SourceHour]:
+    """Return the images inspected by machine and hour, [start, end)."""
+    return []
+
+
+def planning_minutes(*, start: datetime, end: datetime) -> list[SourceHour]:
+    """Return the minutes that plans were computed for, by hour; nothing plans yet."""
+    return []
+
+
+def archive(*, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """Return the archive's size in bytes at `start` and from each hour on in which it changed."""
+    return []

@@ -1,6 +1,6 @@
-"""What the readings of a month will come to, with a range that holds in four months of five.
+"""What the use of a month will come to, with a range that holds in four months of five.
 
-The readings of the days that are left are expected to be like those of the past weeks, weekday by
+What the days that are left use is expected to be like that of the past weeks, weekday by
 weekday where two of each are known. The range comes from how much single days differed from that
 expectation, for the days left and for the uncertainty of the expectation itself. Pure.
 """
@@ -20,7 +20,7 @@ _LEAST_DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class DayForecast:
-    """Readings from now to the end of a day: expected, and the 80 % range."""
+    """What is used from now to the end of a day: expected, and the 80 % range."""
 
     on: date
     expected: float
@@ -41,11 +41,11 @@ class Forecast:
         return self.days[-1]
 
 
-def forecast_readings(by_day: Mapping[date, int], *, at: datetime, end: datetime) -> Forecast:
-    """Forecast the readings from `at` to `end` from those of the complete days before.
+def forecast_days(by_day: Mapping[date, int], *, at: datetime, end: datetime) -> Forecast:
+    """Forecast a quantity from `at` to `end` from that of the complete days before.
 
     Args:
-        by_day: readings of each UTC day; a day that is missing between two others had none.
+        by_day: the quantity of each UTC day; a day that is missing between two others had none.
         at: how far is counted; the rest of its day is still to come.
         end: the end of the month, a midnight after `at`.
     """

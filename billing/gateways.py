@@ -122,6 +122,7 @@ class StripeGateway:
         )
         self._v1 = self._client.v1
         self._stream: tuple[stripe.StripeClient, float] | None = None
+        self._has_stream = not api_base
         self._new_stream = partial(
             stripe.StripeClient,
             stripe_version=API_VERSION,
@@ -435,7 +436,7 @@ class StripeGateway:
             values["backdate_start_date"] = _seconds(started_at)
         if trial_end is not None:
             values["trial_end"] = _seconds(trial_end)
-            behavior = {"missing_payment_method": "create_invoice"}
+            behavior = {"missing_payment_method": "cancel"}
             values["trial_settings"] = {"end_behavior": behavior}
         if promotion_code:
             values["discounts"] = [{"promotion_code": promotion_code}]
@@ -574,6 +575,8 @@ class StripeGateway:
 
         Source: docs.stripe.com/api/v2/billing-meter-stream
         """
+        if not self._has_stream:
+            return [self._report_one(event) for event in events]
         try:
             with _wrapped():
                 self._event_stream().v2.billing.meter_event_stream.create(
@@ -697,19 +700,31 @@ class StripeGateway:
     ) -> str:
         """Put an amount (minor units, below zero for a credit) on the subscription's next invoice.
 
-        Returns the invoice item's id.
+        Without a subscription it waits for `invoice_pending`. Returns the invoice item's id.
         """
         values = {
             "customer": customer_id,
-            "subscription": subscription_id,
             "amount": amount,
             "currency": currency.lower(),
             "description": description,
             "period": {"start": _seconds(period[0]), "end": _seconds(period[1])},
             "metadata": metadata,
         }
+        if subscription_id:
+            values["subscription"] = subscription_id
         with _wrapped():
             return self._write(self._v1.invoice_items.create, values, key).id
+
+    def invoice_pending(self, *, key: str, customer_id: str) -> str:
+        """Make an invoice of what waits for a customer without a subscription; return its id."""
+        values = {
+            "customer": customer_id,
+            "auto_advance": True,
+            "collection_method": "charge_automatically",
+            "pending_invoice_items_behavior": "include",
+        }
+        with _wrapped():
+            return self._write(self._v1.invoices.create, values, key).id
 
     def pending_items(self, customer_id: str) -> list[StripePendingItem]:
         """Return what waits for the next invoice, newest first."""

@@ -1,6 +1,6 @@
 """Hours, months and the spans within which a machine is counted once. Pure; everything UTC."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,20 +8,32 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch [start, end) of one month under one plan."""
+class Term:
+    """A plan in force from an hour on, until the next term.
+
+    `carried` is what was left of the month's allowances where a larger plan took over in its
+    midst; None where the counting begins anew.
+    """
 
     start: datetime
-    end: datetime
     plan: str
+    version: int
+    is_trial: bool = False
+    carried: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A plan in force from an hour on, until the next term."""
+class Span:
+    """A stretch [start, end) of one month under one term."""
 
     start: datetime
-    plan: str
+    end: datetime
+    term: Term
+
+    @property
+    def carried(self) -> Mapping[str, int] | None:
+        """What came along from the stretch before, in the month in which the term began."""
+        return self.term.carried if self.term.start == self.start else None
 
 
 def hour_of(at: datetime) -> datetime:
@@ -58,17 +70,24 @@ def months_between(start: datetime, end: datetime) -> Iterator[datetime]:
         month = next_month(month)
 
 
-def spans_of_month(month: datetime, terms: Iterable[Term], *, default: str) -> list[Span]:
+def spans_of_month(month: datetime, terms: Iterable[Term], *, default: Term) -> list[Span]:
     """Cut a month where the plan changes; `default` is in force before the first term."""
-    end, plan = next_month(month), default
+    end, current = next_month(month), default
     spans: list[Span] = []
     start = month
     for term in sorted(terms, key=lambda t: t.start):
         if term.start <= month:
-            plan = term.plan
+            current = term
         elif term.start < end:
             if term.start > start:
-                spans.append(Span(start, term.start, plan))
-            start, plan = term.start, term.plan
-    spans.append(Span(start, end, plan))
+                spans.append(Span(start, term.start, current))
+            start, current = term.start, term
+    spans.append(Span(start, end, current))
     return spans
+
+
+def trial_end(at: datetime, *, days: int) -> datetime:
+    """Return when a trial that begins at a moment ends: the days, and what is left of the month."""
+    over = at + timedelta(days=days)
+    month = month_start(over)
+    return month if month == over else next_month(over)

@@ -7,7 +7,7 @@ import structlog
 from django.utils import timezone
 
 from billing import selectors, services
-from billing.services import clocks, inbox
+from billing.services import clocks, exchanging, inbox
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
@@ -39,6 +39,34 @@ def open_subscription(
     """Tell Stripe of a subscription that was started here."""
     subscription = services.open_subscription(subscription_id=subscription_id, simulated=simulated)
     return {"status": subscription.status}
+
+
+@public_task("billing.tell_change")
+def tell_change(*, account_id: str, **_kwargs: Any) -> dict[str, bool]:
+    """Tell Stripe of another plan, or of an end, that was decided here."""
+    told = services.tell_end(account_id=account_id)
+    exchanged = exchanging.exchange_prices(account_id=account_id, at=timezone.now())
+    services.send_adjustments(account_id=account_id, at=timezone.now())
+    return {"told": told, "exchanged": exchanged}
+
+
+@public_task("billing.review_standing")
+def review_standing(*, account_id: str, **_kwargs: Any) -> dict[str, str]:
+    """Work out how an account stands, and open or close its factory's doors."""
+    at = timezone.now()
+    services.announce_trial_end(account_id=account_id, at=at)
+    return {"standing": services.review_standing(account_id=account_id, at=at)}
+
+
+@public_task("billing.review_all")
+def review_all(**_kwargs: Any) -> None:
+    """Have every account's standing worked out: some change with time alone."""
+    for account_id in selectors.accounts_to_review():
+        jobs.enqueue(
+            task="billing.review_standing",
+            kwargs={"account_id": str(account_id)},
+            key=f"standing-{account_id}",
+        )
 
 
 @public_task("billing.apply_event")
@@ -89,6 +117,7 @@ def reconcile(**_kwargs: Any) -> None:
 def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     """Compare an account with Stripe: repair the mirrors, and say where the usage differs."""
     n_repaired = services.sync_account(account_id=account_id)
+    services.tell_end(account_id=account_id)
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
     for found in services.usage_differences(account_id=account_id):

@@ -149,6 +149,8 @@ S3_ENCRYPTION = env.text("S3_ENCRYPTION")  # "aws:kms" on AWS; the embedded serv
 STRIPE_API_BASE = env.text("STRIPE_API_BASE")
 STRIPE_API_KEY = env.text("STRIPE_API_KEY")
 STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET")
+# A folder of price lists in place of billing/price_books, for who sells on other terms.
+PRICE_BOOKS = env.text("TAKT_PRICE_BOOKS")
 
 # -- people
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -84,7 +84,11 @@ def extra_prices() -> list[ExtraPrice]:
             money(plans.WORKSHOP.machine_price),
             "a month; a month without readings costs nothing",
         ),
-        ExtraPrice("Readings beyond the included", money(readings.price), f"per {readings.per}"),
+        ExtraPrice(
+            "Readings beyond the included",
+            money(readings.prices[CURRENCY]),
+            f"per {readings.per_label}",
+        ),
     ]
 
 

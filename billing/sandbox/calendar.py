@@ -35,6 +35,16 @@ def next_boundary(anchor: int, after: int, *, interval: str, count: int) -> int:
     return anchored(anchor, interval=interval, count=count, steps=steps)
 
 
+def previous_boundary(anchor: int, before: int, *, interval: str, count: int) -> int:
+    """Return the last period boundary earlier than `before`."""
+    steps = 0
+    while anchored(anchor, interval=interval, count=count, steps=steps) < before:
+        steps += 1
+    while anchored(anchor, interval=interval, count=count, steps=steps) >= before:
+        steps -= 1
+    return anchored(anchor, interval=interval, count=count, steps=steps)
+
+
 def first_anchor(
     now: int, *, day: int, hour: int | None, minute: int | None, second: int | None
 ) -> int:

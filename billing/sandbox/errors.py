@@ -14,6 +14,7 @@ class ApiError(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        decline_code: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -21,6 +22,7 @@ class ApiError(Exception):
         self.kind = kind
         self.code = code
         self.param = param
+        self.decline_code = decline_code
 
     def body(self) -> dict[str, Any]:
         error: dict[str, Any] = {"message": self.message, "type": self.kind}
@@ -29,7 +31,13 @@ class ApiError(Exception):
             error["doc_url"] = f"https://docs.stripe.com/error-codes/{self.code.replace('_', '-')}"
         if self.param:
             error["param"] = self.param
+        if self.decline_code:
+            error["decline_code"] = self.decline_code
         return {"error": error}
+
+
+class KeptRefusal(ApiError):
+    """A refusal before which something was done that stays: the attempt to charge a card."""
 
 
 def missing(kind: str, object_id: str, *, param: str = "id", status: int = 404) -> ApiError:

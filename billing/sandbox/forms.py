@@ -7,6 +7,7 @@ A parameter that nobody read is refused as unknown, as Stripe does.
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -43,6 +44,21 @@ class Params:
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
+
+    def put(self, key: str, value: str) -> None:
+        """Add a parameter that the path of the call says."""
+        self._values[key] = value
+
+    def keys(self) -> set[str]:
+        """Return the names of what was not read yet."""
+        return set(self._values)
+
+    def peek(self, key: str) -> object:
+        return self._values.get(key)
+
+    def is_plain(self, key: str) -> bool:
+        """Say whether a parameter is a text, not a mapping or a list."""
+        return isinstance(self._values.get(key), str)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}[{key}]" if self._prefix else key
@@ -87,6 +103,18 @@ class Params:
             raise ApiError(f"Invalid boolean: {value}", param=self._name(key))
         return value == "true"
 
+    def decimal(self, key: str) -> Decimal | None:
+        value = self.text(key)
+        if value in (None, ""):
+            return None
+        try:
+            number = Decimal(str(value))
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite():
+            raise ApiError(f"Invalid decimal: {value}", param=self._name(key))
+        return number
+
     def child(self, key: str) -> "Params":
         value = self._values.pop(key, {})
         if value == "":
@@ -99,6 +127,8 @@ class Params:
 
     def children(self, key: str) -> list["Params"]:
         value = self._values.pop(key, {})
+        if value == "":
+            value = {}
         if not isinstance(value, dict) or any(not isinstance(v, dict) for v in value.values()):
             raise ApiError(f"Invalid array: {self._name(key)}", param=self._name(key))
         found = [Params(v, prefix=f"{self._name(key)}[{i}]") for i, v in value.items()]
@@ -107,6 +137,8 @@ class Params:
 
     def texts(self, key: str) -> list[str]:
         value = self._values.pop(key, {})
+        if value == "":
+            return []
         return [str(v) for v in value.values()] if isinstance(value, dict) else [str(value)]
 
     def mapping(self, key: str) -> dict[str, str] | None:
@@ -115,6 +147,30 @@ class Params:
             return None
         value = self._values.pop(key)
         return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+    def take(self, key: str, known: Iterable[str]) -> dict[str, Any]:
+        """Return an object as it was sent, to be read later, once its keys are known ones."""
+        value = self._values.pop(key, {}) or {}
+        unknown = sorted(set(value) - set(known)) if isinstance(value, dict) else [key]
+        if unknown:
+            name = f"{self._name(key)}[{unknown[0]}]"
+            raise ApiError(
+                f"Received unknown parameter: {name}", code="parameter_unknown", param=name
+            )
+        return dict(value)
+
+    def mappings(self, key: str) -> dict[str, dict[str, str]]:
+        """Return a mapping of flat mappings such as currency_options."""
+        value = self._values.pop(key, {}) or {}
+        if not isinstance(value, dict) or any(not isinstance(v, dict) for v in value.values()):
+            raise ApiError(f"Invalid object: {self._name(key)}", param=self._name(key))
+        return value
+
+    def required_key(self, key: str) -> None:
+        """Refuse a call that does not say this at all."""
+        if key not in self:
+            name = self._name(key)
+            raise ApiError(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
     def skip(self, *keys: str) -> None:
         """Accept parameters that change nothing here."""

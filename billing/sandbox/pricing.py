@@ -1,8 +1,16 @@
 """What a quantity costs: per unit or in tiers, exact, rounded half up once per line."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 
 from billing.sandbox.store import Object
+
+
+def half_up(value: Decimal | Fraction) -> int:
+    """Round to whole minor units, halves away from zero."""
+    exact = Fraction(value)
+    whole = int(abs(exact) + Fraction(1, 2))
+    return whole if exact >= 0 else -whole
 
 
 def amount(price: Object, quantity: int) -> int:
@@ -13,7 +21,7 @@ def amount(price: Object, quantity: int) -> int:
         exact = _tier_amount(_volume_tier(price, quantity), quantity) if quantity else Decimal(0)
     else:
         exact = _graduated(price, quantity)
-    return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return half_up(exact)
 
 
 def _tier_amount(tier: Object, quantity: int) -> Decimal:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from billing import plans
 from billing.gateways import StripeGateway, gateway
 from billing.models import BillingAccount, LedgerCursor
 from tenants.models import Factory, Membership, Role
@@ -16,7 +17,8 @@ def account_for(factory: Factory) -> BillingAccount:
         return account
     with transaction.atomic():
         account, _ = BillingAccount.objects.get_or_create(
-            factory=factory, defaults={"name": factory.name, "currency": factory.currency}
+            factory=factory,
+            defaults={"name": factory.name, "currency": plans.currency_for(factory.currency)},
         )
         LedgerCursor.objects.get_or_create(account=account)
     return account

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max, Sum
 from django.utils import timezone
 
-from billing import counting, facts, plans
+from billing import counting, facts, terms
 from billing.models import (
     BillingAccount,
     LedgerCursor,
@@ -18,7 +18,7 @@ from billing.models import (
     PlanTerm,
     Subscription,
 )
-from billing.periods import Term, hour_of, month_start, months_between, next_month, spans_of_month
+from billing.periods import hour_of, month_start, months_between, next_month
 from billing.plans import CLOSING_TIME, Meter
 from billing.services.accounts import account_for
 from tenants.context import factory_context
@@ -67,17 +67,10 @@ def _count_month(
 ) -> int:
     """Count one month anew and write what differs from the ledger."""
     end, counted_to = min(next_month(month), until), cursor.counted_to
+    changes, revisions = month_corrections(account, month=month, end=end)
     # The first count of all finds past months whole; none of them was ever billed.
-    is_closed = counted_to is not None and at >= next_month(month) + CLOSING_TIME
-    terms = list(PlanTerm.objects.filter(account=account))
-    seen_at = cursor.changes_seen_at
-    plan_changed = seen_at is not None and any(t.written_at >= seen_at for t in terms)
-    spans = spans_of_month(
-        month, [Term(t.starts_at, t.plan) for t in terms], default=plans.START.key
-    )
-    wanted = counting.quantities(facts.usage(start=month, end=end), spans)
-    written, revisions = _written(account, month, end)
-    changes = counting.corrections(wanted, written)
+    fixed_before = _fixed_before(account, month, at=at) if counted_to is not None else None
+    plan_changed = _plan_changed(account, since=cursor.changes_seen_at)
     entries = [
         _entry(
             account,
@@ -86,15 +79,55 @@ def _count_month(
             quantity,
             revision=revisions.get((meter, hour), -1) + 1,
             is_late=counted_to is not None and hour < counted_to,
-            is_closed=is_closed,
+            is_fixed=fixed_before is not None and hour < fixed_before,
             plan_changed=plan_changed,
             at=at,
         )
         for (meter, hour), quantity in sorted(changes.items(), key=lambda c: (c[0][1], c[0][0]))
     ]
     LedgerEntry.objects.bulk_create(entries)
-    _queue(account, entries)
+    _queue(account, entries, fixed_before=fixed_before)
     return len(entries)
+
+
+def month_corrections(
+    account: BillingAccount, *, month: datetime, end: datetime
+) -> tuple[counting.Quantities, dict[tuple[Meter, datetime], int]]:
+    """Return what the ledger lacks of a month's facts before `end`, and its latest revisions.
+
+    Call inside the factory's context.
+    """
+    wanted = counting.quantities(
+        facts.month(start=month, end=end),
+        terms.spans(account, month),
+        rules=terms.rules(account, month),
+    )
+    written, revisions = _written(account, month, end)
+    return counting.corrections(wanted, written), revisions
+
+
+def _fixed_before(account: BillingAccount, month: datetime, *, at: datetime) -> datetime | None:
+    """Return before which hour of a month Stripe's sums are settled; None: of no hour.
+
+    A month is settled once its invoice is fixed; a part of it once a larger plan took over.
+    """
+    if at >= next_month(month) + CLOSING_TIME:
+        return next_month(month)
+    cut = (
+        PlanTerm.objects.filter(
+            account=account, starts_at__gt=month, starts_at__lt=next_month(month)
+        )
+        .exclude(carried=None)
+        .order_by("-starts_at")
+        .first()
+    )
+    return cut.starts_at if cut else None
+
+
+def _plan_changed(account: BillingAccount, *, since: datetime | None) -> bool:
+    if since is None:
+        return False
+    return PlanTerm.objects.filter(account=account, written_at__gte=since).exists()
 
 
 def _written(
@@ -123,7 +156,7 @@ def _entry(
     *,
     revision: int,
     is_late: bool,
-    is_closed: bool,
+    is_fixed: bool,
     plan_changed: bool,
     at: datetime,
 ) -> LedgerEntry:
@@ -135,7 +168,7 @@ def _entry(
         account=account,
         meter=meter,
         hour=hour,
-        billed_hour=max(hour, hour_of(at)) if is_closed else hour,
+        billed_hour=max(hour, hour_of(at)) if is_fixed else hour,
         quantity=quantity,
         revision=revision,
         reason=reason,
@@ -144,16 +177,29 @@ def _entry(
     )
 
 
-def _queue(account: BillingAccount, entries: Iterable[LedgerEntry]) -> None:
-    """Have the rows sent that fall under a subscription; the others are not charged."""
+def _queue(
+    account: BillingAccount, entries: Iterable[LedgerEntry], *, fixed_before: datetime | None
+) -> None:
+    """Have the rows sent that fall under a subscription; the others are not charged.
+
+    Rows of hours that are settled at Stripe are charged on a line of their own (`late_usage`).
+    """
     subscriptions = list(Subscription.objects.filter(account=account).order_by("started_at"))
     LedgerDelivery.objects.bulk_create(
-        LedgerDelivery(entry=entry, account=account)
+        LedgerDelivery(
+            entry=entry,
+            account=account,
+            state=LedgerDelivery.State.LATE
+            if fixed_before is not None and entry.hour < fixed_before
+            else LedgerDelivery.State.PENDING,
+        )
         for entry in entries
-        if any(_charges(s, entry.billed_hour) and _charges(s, entry.hour) for s in subscriptions)
+        if any(is_charged(s, entry.hour) for s in subscriptions)
     )
 
 
-def _charges(subscription: Subscription, hour: datetime) -> bool:
+def is_charged(subscription: Subscription, hour: datetime) -> bool:
+    """Say whether usage of an hour is charged under a subscription."""
+    start = subscription.trial_end or subscription.started_at
     ended = subscription.ended_at
-    return hour >= subscription.started_at and (ended is None or hour < ended)
+    return hour >= start and (ended is None or hour < ended)

@@ -51,6 +51,14 @@ def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetim
             "finalized_at": answer.finalized_at,
             "paid_at": answer.paid_at,
             "hosted_url": answer.hosted_url,
+            "pdf_url": answer.pdf_url,
+            "subtotal_minor": answer.subtotal,
+            "discount_minor": answer.discount,
+            "tax_minor": answer.tax,
+            "billing_reason": answer.billing_reason,
+            "stripe_subscription_id": answer.subscription_id,
+            "n_attempts": answer.attempt_count,
+            "next_attempt_at": answer.next_attempt_at,
             "synced_at": at,
         },
     )
@@ -65,6 +73,8 @@ def write_invoice(account: BillingAccount, answer: StripeInvoice, *, at: datetim
             amount_minor=line.amount,
             period_start=line.period_start,
             period_end=line.period_end,
+            is_proration=line.is_proration,
+            price_id=line.price_id,
         )
         for position, line in enumerate(answer.lines)
     )

@@ -1,4 +1,4 @@
-"""The life of a subscription: decided here at once, told to Stripe by a job that does not give up.
+"""A subscription begins: decided here at once, told to Stripe by a job that does not give up.
 
 A subscription exists as soon as the owner asked for it: limits and counting begin then, whether
 Stripe answers or not. When Stripe is back, it is opened there with its true start.
@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from billing import catalogue, plans
 from billing.answers import StripeSubscription
-from billing.gateways import StripeGateway, gateway
+from billing.gateways import gateway
 from billing.models import BillingAccount, PlanTerm, Subscription
-from billing.periods import next_full_hour, next_month
+from billing.periods import next_full_hour, trial_end
+from billing.plans import Plan
 from billing.services.accounts import account_for, ensure_customer
 from billing.services.entitlements import write_limits
 from tenants import audit, jobs
@@ -30,8 +31,8 @@ class AlreadySubscribed(Exception):
     """The factory has a paid plan; it can be changed, not started again."""
 
 
-class NotSubscribed(Exception):
-    """The factory has no paid plan to be changed."""
+class TrialUsed(Exception):
+    """The factory had its trial; a paid plan begins with its first full hour."""
 
 
 def live_subscription(account: BillingAccount) -> Subscription | None:
@@ -45,15 +46,20 @@ def start_subscription(
     plan: str,
     by: User | None,
     at: datetime | None = None,
+    trial: bool = False,
+    promotion_code: str = "",
     simulated: bool = False,
 ) -> Subscription:
     """Put a factory on a paid plan from `at` (now) on; Stripe hears of it after the commit.
 
-    With `simulated` the customer lives on a Stripe test clock that stands at `at`, which may lie
-    in the past; billing.services.run_clock moves it. Only Stripe's test mode knows clocks.
+    With `trial` nothing is charged before the end of the month in which 30 days are over; a
+    trial is had once. With `simulated` the customer lives on a Stripe test clock that stands at
+    `at`, which may lie in the past; billing.services.run_clock moves it. Only Stripe's test mode
+    knows clocks.
 
     Raises:
         AlreadySubscribed: there is a paid plan; change it instead.
+        TrialUsed: there was a trial before.
         plans.UnknownPlan: there is no such plan.
         ValueError: the plan is free.
     """
@@ -63,17 +69,29 @@ def start_subscription(
     account = BillingAccount.objects.select_for_update().get(pk=account_for(factory).pk)
     if live_subscription(account) is not None:
         raise AlreadySubscribed(plan)
-    metered_from = next_full_hour(started_at)
+    if trial and account.trial_used_at is not None:
+        raise TrialUsed(plan)
+    ends = trial_end(started_at, days=chosen.trial_days) if trial else None
+    first_hour = next_full_hour(started_at)
     subscription = Subscription.objects.create(
-        account=account, plan=chosen.key, started_at=started_at, metered_from=metered_from
+        account=account,
+        plan=chosen.key,
+        version=chosen.version,
+        started_at=started_at,
+        trial_end=ends,
+        metered_from=ends or first_hour,
+        promotion_code=promotion_code,
     )
-    _write_term(account, plan=chosen.key, starts_at=metered_from)
+    write_term(account, plan=chosen, starts_at=first_hour, is_trial=trial, at=started_at)
+    if ends is not None:
+        write_term(account, plan=chosen, starts_at=ends, at=started_at)
+        BillingAccount.objects.filter(pk=account.pk).update(trial_used_at=started_at)
     write_limits(factory=factory, plan=chosen)
     audit.record(
         action="billing.plan_chosen",
         actor=by,
         target=chosen.key,
-        detail={"started_at": started_at.isoformat()},
+        detail={"started_at": started_at.isoformat(), "trial": trial},
         factory=factory,
     )
     jobs.enqueue(
@@ -84,8 +102,29 @@ def start_subscription(
     return subscription
 
 
-def _write_term(account: BillingAccount, *, plan: str, starts_at: datetime) -> None:
-    PlanTerm.objects.update_or_create(account=account, starts_at=starts_at, defaults={"plan": plan})
+def write_term(
+    account: BillingAccount,
+    *,
+    plan: Plan,
+    starts_at: datetime,
+    at: datetime,
+    is_trial: bool = False,
+    exchange: bool = False,
+) -> None:
+    """Put a plan in force from an hour on; a term that begins in the same hour gives way."""
+    PlanTerm.objects.update_or_create(
+        account=account,
+        starts_at=starts_at,
+        defaults={
+            "plan": plan.key,
+            "version": plan.version,
+            "is_trial": is_trial,
+            "carried": None,
+            "exchange_wanted": exchange,
+            "exchanged_at": None,
+            "written_at": at,
+        },
+    )
 
 
 def open_subscription(*, subscription_id: str, simulated: bool = False) -> Subscription:
@@ -103,114 +142,73 @@ def open_subscription(*, subscription_id: str, simulated: bool = False) -> Subsc
         BillingAccount.objects.filter(pk=account.pk).update(test_clock_id=clock_id)
         account.test_clock_id = clock_id
     customer_id = ensure_customer(account, stripe=stripe)
-    price_ids = catalogue.ensure(
-        stripe, plan=plans.plan(subscription.plan), currency=account.currency
-    )
+    chosen = _first_plan(subscription)
+    price_ids = catalogue.ensure(stripe, plan=chosen, currency=account.currency)
+    is_late = _is_late(subscription)
     answer = stripe.create_subscription(
-        key=f"subscription-{subscription.pk.hex}-{'late' if _is_late(subscription) else 'now'}",
+        key=f"subscription-{subscription.pk.hex}-{'late' if is_late else 'now'}",
         customer_id=customer_id,
         price_ids=price_ids,
-        started_at=subscription.started_at if _is_late(subscription) else None,
+        started_at=subscription.started_at if is_late else None,
         metadata={"subscription": str(subscription.pk), "plan": subscription.plan},
+        trial_end=subscription.trial_end,
+        promotion_code=catalogue.promotion_code_id(stripe, subscription.promotion_code),
     )
     write_mirror(subscription, answer, at=timezone.now())
     log.info("billing.subscription.opened", account=str(account.pk), plan=subscription.plan)
     return subscription
 
 
+def _first_plan(subscription: Subscription) -> Plan:
+    """Return the plan that a subscription began with: a larger one may have taken over since."""
+    term = (
+        PlanTerm.objects.filter(
+            account=subscription.account, starts_at__gte=next_full_hour(subscription.started_at)
+        )
+        .order_by("starts_at")
+        .first()
+    )
+    if term is None:
+        return plans.plan(subscription.plan, subscription.version)
+    return plans.plan(term.plan, term.version)
+
+
 def _is_late(subscription: Subscription) -> bool:
-    if subscription.account.test_clock_id:
-        return False  # the clock stands at the start
+    if subscription.account.test_clock_id or subscription.trial_end is not None:
+        return False  # the clock stands at the start; a trial counts nothing before its end
     return timezone.now() - subscription.started_at > _PROMPT
 
 
 def write_mirror(subscription: Subscription, answer: StripeSubscription, *, at: datetime) -> None:
-    """Keep what Stripe says of a subscription; one that ended puts the factory on Start."""
+    """Keep what Stripe says of a subscription; one that ended there is ended here."""
     subscription.stripe_id = answer.id
     subscription.status = answer.status
     subscription.period_start = answer.period_start
     subscription.period_end = answer.period_end
     subscription.cancel_at_period_end = answer.cancel_at_period_end
+    discount = answer.discount
+    subscription.percent_off = (
+        int(discount.percent_off) if discount and discount.percent_off is not None else None
+    )
+    subscription.discount_ends_at = discount.ends_at if discount else None
+    subscription.has_card = answer.has_card
     subscription.synced_at = at
-    ended_now = answer.ended_at is not None and subscription.ended_at is None
-    subscription.ended_at = answer.ended_at
+    if answer.ended_at is not None and subscription.ended_at is None:
+        end(subscription, ended_at=answer.ended_at, at=at)
     subscription.save()
+
+
+def end(subscription: Subscription, *, ended_at: datetime, at: datetime) -> None:
+    """End a subscription here: the factory is on Start from then on. The caller saves it."""
     account = subscription.account
-    if ended_now and answer.ended_at is not None:
-        _write_term(account, plan=plans.START.key, starts_at=next_full_hour(answer.ended_at))
-        if account.factory is not None:
-            write_limits(factory=account.factory, plan=plans.START)
-
-
-@transaction.atomic
-def change_plan(
-    *, factory: Factory, plan: str, by: User | None, at: datetime | None = None
-) -> Subscription:
-    """Change what a factory pays for: from Start at once, between paid plans with the next month.
-
-    Choosing Start ends the subscription with the month; choosing the present plan keeps it.
-
-    Raises:
-        NotSubscribed: the factory is on Start already.
-        plans.UnknownPlan: there is no such plan.
-        StripeAway, StripeRefused: from the gateway; nothing was changed.
-    """
-    chosen, at = plans.plan(plan), at or timezone.now()
-    account = BillingAccount.objects.select_for_update().get(pk=account_for(factory).pk)
-    subscription = live_subscription(account)
-    if subscription is None:
-        if not chosen.is_paid:
-            raise NotSubscribed(plan)
-        return start_subscription(factory=factory, plan=plan, by=by, at=at)
-    subscription.next_plan = "" if chosen.key == subscription.plan else chosen.key
-    ends = not chosen.is_paid
-    if subscription.stripe_id and ends != subscription.cancel_at_period_end:
-        answer = gateway().end_with_period(
-            key=f"end-{subscription.pk.hex}-{ends}-{at.timestamp():.0f}",
-            subscription_id=subscription.stripe_id,
-            wanted=ends,
-        )
-        write_mirror(subscription, answer, at=at)
-    subscription.save()
-    audit.record(
-        action="billing.plan_chosen",
-        actor=by,
-        target=chosen.key,
-        detail={"effective_at": next_month(at).isoformat()},
-        factory=factory,
-    )
-    return subscription
-
-
-@transaction.atomic
-def apply_next_plan(*, account_id: str, at: datetime) -> bool:
-    """Put the plan in force that was chosen for the month that has begun; say if one was.
-
-    Runs before usage of the new month is sent, so that Stripe counts all of it at the new prices.
-    """
-    account = BillingAccount.objects.select_for_update(of=("self",)).get(pk=account_id)
-    subscription = live_subscription(account)
-    if subscription is None or not subscription.next_plan or not subscription.stripe_id:
-        return False
-    chosen = plans.plan(subscription.next_plan)
-    stripe: StripeGateway = gateway()
-    current = stripe.subscription(subscription.stripe_id)
-    is_new_month = (
-        subscription.period_end is not None and current.period_start >= subscription.period_end
-    )
-    if not chosen.is_paid or not is_new_month:
-        return False
-    price_ids = catalogue.ensure(stripe, plan=chosen, currency=account.currency)
-    answer = stripe.exchange_prices(
-        key=f"plan-{subscription.pk.hex}-{chosen.key}-{current.period_start:%Y%m}",
-        subscription_id=subscription.stripe_id,
-        old=[item for item in current.items if item.price_id not in price_ids],
-        new=[p for p in price_ids if p not in {item.price_id for item in current.items}],
-    )
-    subscription.plan, subscription.next_plan = chosen.key, ""
-    subscription.metered_from = at
-    write_mirror(subscription, answer, at=at)
-    _write_term(account, plan=chosen.key, starts_at=current.period_start)
+    starts_at = next_full_hour(ended_at)
+    subscription.ended_at = ended_at
+    PlanTerm.objects.filter(account=account, starts_at__gt=starts_at).delete()
+    write_term(account, plan=plans.START, starts_at=starts_at, at=at)
     if account.factory is not None:
-        write_limits(factory=account.factory, plan=chosen)
-    return True
+        write_limits(factory=account.factory, plan=plans.START)
+    jobs.enqueue(
+        task="billing.review_standing",
+        kwargs={"account_id": str(account.pk)},
+        key=f"standing-{account.pk}",
+    )

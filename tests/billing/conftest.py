@@ -103,6 +103,25 @@ def stripe(
     return gateway
 
 
+@pytest.fixture
+def api(standin: Standin, wire: contract.CheckedSession) -> contract.CheckedApi:
+    """Plain calls to the stand-in, each held against the contract."""
+    return contract.CheckedApi(wire, standin.url, API_KEY)
+
+
+@pytest.fixture
+def switch(standin: Standin) -> Iterator[Callable[..., None]]:
+    """Set switches of the stand-in; they are as they were after the test."""
+    before = httpx.get(f"{standin.url}/_sandbox/switches").json()
+
+    def change(**values: object) -> None:
+        answer = httpx.post(f"{standin.url}/_sandbox/switches", data=values)
+        assert answer.status_code == 200, answer.text
+
+    yield change
+    change(**before)
+
+
 @dataclass
 class Facts:
     """What telemetry would say is stored, per factory."""

@@ -10,7 +10,7 @@ from billing.gateways import StripeAway
 from billing.models import BillingAccount, Invoice, LedgerDelivery, PlanTerm, Subscription
 from billing.plans import Meter
 from billing.selectors import invoices, subscription_of, usage_summary
-from tenants.models import FactoryLimits, Job
+from tenants.models import FactoryLimits, Job, Membership
 from tests.billing.conftest import HOUR, NOV_1
 
 OCT_10 = datetime(2026, 10, 10, tzinfo=UTC)
@@ -55,6 +55,9 @@ def test_a_month_of_usage_becomes_a_paid_invoice_to_the_cent(acme, started, read
     assert [(line.quantity, line.amount_minor) for line in invoice.lines.order_by("position")] == [
         (2, 5800),
         (13 * M, 325),
+        (0, 0),  # images, planning, archive
+        (0, 0),
+        (0, 0),
     ]
     assert invoice.total_minor == sum(line.amount_minor for line in invoice.lines.all()) == 6125
 
@@ -202,6 +205,7 @@ def test_another_paid_plan_holds_from_the_next_month_on(acme, started, readings)
 
 
 def test_back_to_start_ends_the_subscription_with_the_month(acme, started, readings):
+    Membership.objects.filter(factory=acme).exclude(role="owner").delete()
     readings.add("machine:a", OCT_10 + HOUR, 10)
     services.run_clock(factory=acme, until=OCT_10 + 5 * HOUR)
 
@@ -252,7 +256,7 @@ def test_a_factory_that_never_paid_sees_its_usage_at_no_cost(acme, readings):
     summary = usage_summary(acme, NOV_1 + HOUR)
 
     assert (summary.plan.key, summary.status, summary.so_far_minor) == ("start", "", 0)
-    assert [(m.meter, m.used) for m in summary.meters] == [
+    assert [(m.meter, m.used) for m in summary.meters][:2] == [
         (Meter.ACTIVE_MACHINES, 1),
         (Meter.READINGS, 60),
     ]
@@ -327,5 +331,9 @@ def test_usage_that_could_not_be_told_before_its_invoice_was_fixed_is_on_the_nex
     stripe.advance_clock(clock_id=clock_id, to=DEC_1 + 2 * HOUR)
     services.sync_account(account_id=str(started.account.pk))
 
-    assert shown.so_far_minor == 2900
-    assert [i.total_minor for i in invoices(acme)] == [2900, 0]
+    assert shown.so_far_minor == 0
+    december, november = invoices(acme)
+    assert (november.total_minor, december.total_minor) == (0, 2900)
+    late = december.lines.get(amount_minor=2900)
+    assert late.description == "Late usage of October 2026: 1 machine, 10 readings"
+    assert (late.period_start, late.period_end) == (OCT_10, NOV_1)
