@@ -282,6 +282,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "ENUM_NAME_OVERRIDES": {
+        "JobStateEnum": "tenants.models.Job.State",
         "MachineStateEnum": "production.models.Machine.State",
         "WorkOrderKindEnum": "production.models.WorkOrder.Kind",
         "WorkOrderSourceEnum": "production.models.WorkOrder.Source",

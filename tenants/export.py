@@ -171,6 +171,7 @@ def write(*, job_id: str, at: datetime, report: Report) -> dict[str, Any]:
         book = _Book(archive, report)
         for share, file in _planned():
             book.add(file, share)
+        report(0.97, "Writing manifest.json")
         manifest = _manifest(book, at)
         archive.writestr("manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
     return {"key": key, "n_bytes": upload.n_bytes, "n_files": len(book.entries) + 1}
@@ -201,7 +202,7 @@ class _Book:
         self.entries: list[dict[str, Any]] = []
 
     def add(self, file: ExportFile, share: float) -> None:
-        self._report(0.97 * share, f"Writing {file.path}")
+        self._report(0.96 * share, f"Writing {file.path}")
         info = zipfile.ZipInfo(file.path, date_time=timezone.now().timetuple()[:6])
         info.compress_type = zipfile.ZIP_STORED if file.is_packed else zipfile.ZIP_DEFLATED
         digest, n_bytes, n_rows = hashlib.sha256(), 0, None

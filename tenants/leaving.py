@@ -179,6 +179,12 @@ def departures_of(user: User) -> QuerySet[Departure]:
     return Departure.objects.filter(member_ids__contains=[user.pk]).order_by("-removed_at", "-pk")
 
 
+def was_deleted(schema_name: str, user: User) -> bool:
+    """Say whether a person belonged to a factory that is gone, and whose name nobody has now."""
+    is_gone = departures_of(user).filter(schema_name=schema_name).exists()
+    return is_gone and not Factory.objects.filter(schema_name=schema_name).exists()
+
+
 def record_words(departure: Departure) -> str:
     """Write a record out for people."""
     steps = [f"  {step['at'][:10]}  {Standing(step['standing']).label}" for step in departure.steps]

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tenants import announcing, export, jobs, leaving, services
 from tenants.context import current_factory, current_schema
-from tenants.jobs import JobHandle, JobRefused, factory_task, public_task
+from tenants.jobs import JobCancelled, JobHandle, JobRefused, factory_task, public_task
 from tenants.models import Factory, User
 from tenants.notifications import delivering, inbox
 
@@ -78,6 +78,8 @@ def export_factory(*, schema: str, job: JobHandle, **_kwargs: Any) -> dict[str, 
         raise JobRefused("This work belongs to another factory.")
 
     def report(progress: float, message: str) -> None:
+        if not Factory.objects.filter(schema_name=schema).exists():
+            raise JobCancelled  # deleted meanwhile: nothing may be left in the store
         job.report(progress, message)
         announcing.announce(export.TOPIC)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from tenants import entry
+from tenants import entry, leaving
 from tenants.models import Factory, User
 from tenants.requests import PortalRequest
 from tenants.standing import works_suspended
@@ -24,12 +24,18 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 @never_cache
 @login_required
 def to_factory(request: HttpRequest, schema_name: str) -> HttpResponse:
-    """Hand a signed-in member over to a factory's host. A stranger meets 404."""
+    """Hand a signed-in member over to a factory's host. A stranger meets 404.
+
+    Who belonged to a factory that was deleted is led to where that is said.
+    """
+    person = cast("User", request.user)
+    if leaving.was_deleted(schema_name, person):
+        return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
     factory = get_object_or_404(
         Factory, schema_name=schema_name, state=Factory.State.ACTIVE, memberships__user=request.user
     )
     address = entry.issue_ticket(
-        user=cast("User", request.user),
+        user=person,
         factory=factory,
         session_key=request.session.session_key or "",
         next_path=request.GET.get("next", "/"),

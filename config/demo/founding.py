@@ -120,9 +120,12 @@ def write_entry(factory: Factory, entry: FactoryEntry) -> None:
 
 
 def open_the_gates(factory: Factory) -> None:
-    """Let weeks be posted within a minute, and as many machines as the story has."""
+    """Let weeks be posted within a minute, and as many machines and people as the story has."""
     FactoryLimits.objects.filter(factory=factory).update(
-        max_machines=None, readings_per_s=READINGS_PER_S, changed_at=timezone.now()
+        max_machines=None,
+        max_people=None,
+        readings_per_s=READINGS_PER_S,
+        changed_at=timezone.now(),
     )
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from tenants.models import Role
-from tenants.permissions import PERMISSIONS
+from tenants.permissions import PERMISSIONS, allowed
 from tenants.standing import Behind, payment_path
 
 
@@ -59,10 +59,16 @@ def read_only(request: HttpRequest, refusal: Behind, *, status: int) -> HttpResp
         "words": f"{refusal.message} Everything can be looked at and exported, alarms can be"
         " acknowledged, people removed. If you were just changing something: nothing was changed;"
         " the back button brings what you typed.",
-        "actions": [Action("Usage and bill", payment_path()), Action("Go to Now", "/")],
+        "actions": [*_payment(request), Action("Go to Now", "/")],
         "is_error": True,
     }
     return render(request, "frontend/error.html", context, status=status)
+
+
+def _payment(request: HttpRequest) -> list[Action]:
+    membership = getattr(request, "membership", None)
+    may_pay = membership is not None and allowed(membership.role, "billing.view")
+    return [Action("Usage and bill", payment_path())] if may_pay else []
 
 
 def _asks_for_json(request: HttpRequest) -> bool:

@@ -19,18 +19,16 @@ from tenants.storage import StorageUnavailable
 
 _EXAMPLE = OpenApiExample(
     "Ready",
-    value=[
-        {
-            "id": "0d9c8a34-6a53-4a0e-9d55-1f2ad2f6b0c1",
-            "state": "done",
-            "progress": 1.0,
-            "message": "",
-            "created_at": "2026-11-17T10:00:00Z",
-            "finished_at": "2026-11-17T10:12:00Z",
-            "expires_at": "2026-12-17T10:12:00Z",
-            "n_bytes": 73_400_320,
-        }
-    ],
+    value={
+        "id": "0d9c8a34-6a53-4a0e-9d55-1f2ad2f6b0c1",
+        "state": "done",
+        "progress": 1.0,
+        "message": "",
+        "created_at": "2026-11-17T10:00:00Z",
+        "finished_at": "2026-11-17T10:12:00Z",
+        "expires_at": "2026-12-17T10:12:00Z",
+        "n_bytes": 73_400_320,
+    },
     response_only=True,
 )
 
@@ -90,6 +88,7 @@ class FactoryExports(APIView):
         " is being written is answered again. API keys may not ask for it.",
         request=None,
         responses={202: FactoryExportSerializer},
+        examples=[_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
         job = export.request_export(by=_person(request))

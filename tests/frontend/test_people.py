@@ -57,6 +57,28 @@ def test_an_invitation_goes_out_as_a_letter(portal, acme, mailoutbox):
     assert mailoutbox[-1].to == ["new@example.com"]
 
 
+def test_a_full_plan_is_said_on_the_page_and_nobody_is_invited(portal, acme, mailoutbox):
+    FactoryLimits.objects.filter(factory=acme).update(max_people=5)
+
+    answer = portal("owner").post("/people/", {"email": "new@acme.example", "role": "viewer"})
+
+    assert answer.status_code == 422
+    assert "Your plan covers 5 people" in answer.content.decode()
+    assert not mailoutbox
+    assert not Invitation.objects.filter(factory=acme).exists()
+
+
+def test_who_is_there_already_takes_no_further_place(portal, acme, mailoutbox):
+    FactoryLimits.objects.filter(factory=acme).update(max_people=6)
+
+    for _ in range(2):
+        portal("owner").post("/people/", {"email": "New@acme.example", "role": "viewer"})
+    answer = portal("owner").post("/people/", {"email": "next@acme.example", "role": "viewer"})
+
+    assert len(mailoutbox) == 2
+    assert answer.status_code == 422
+
+
 def test_an_engineer_sees_the_people_but_invites_none(portal, acme):
     engineer = portal("engineer")
 

@@ -268,6 +268,16 @@ def test_a_training_can_be_cancelled_while_it_waits_and_while_it_runs(mills):
     assert not ModelVersion.objects.exists()
 
 
+def test_a_factory_that_is_read_only_trains_nothing(mills):
+    kind, _machines = mills
+    FactoryLimits.objects.filter(factory__schema_name="acme").update(read_only=True)
+
+    with pytest.raises(services.NotReady, match="a payment is missing"):
+        services.request_training(subject_id=kind.pk, by=None)
+
+    assert not Job.objects.filter(task="mlops.train").exists()
+
+
 def test_the_plan_s_number_of_trainings_a_month_is_exact(mills):
     kind, _machines = mills
     limits = FactoryLimits.objects.get(factory__schema_name="acme")

@@ -3,12 +3,15 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import connection as db_connection
+from django.utils import timezone
 
-from mlops import registry
+from mlops import leaving, registry
 from tenants.context import NoFactory, factory_context
+from tenants.models import Job
 
 pytestmark = [
     pytest.mark.slow,
@@ -106,3 +109,37 @@ def test_a_store_of_runs_that_is_away_is_said_so_soon(in_acme, settings):
 
     with pytest.raises(registry.RegistryUnavailable):
         registry.record(RUN)
+
+
+def test_a_factory_that_is_gone_leaves_nothing_in_the_book(book, acme):
+    """And a later one of the same name begins with nothing. A kind of its own: others stay."""
+    run, name = replace(RUN, kind="left"), "acme/left"
+    with factory_context(acme):
+        registry.record(run)
+        before = client().get_experiment_by_name(name).experiment_id
+
+        assert registry.forget(["left", "never"]) == 2
+
+        assert client().get_experiment_by_name(name) is None
+        assert client().get_experiment(before).lifecycle_stage == "deleted"
+        assert not client().search_registered_models("name = 'acme.left'")
+        assert registry.forget(["left"]) == 0
+        registry.record(run)
+        assert client().get_experiment_by_name(name).experiment_id != before
+        registry.forget(["left"])
+
+
+def test_a_book_that_is_away_is_asked_to_forget_later(db, settings):
+    settings.MLFLOW_DATABASE_URL = "postgresql+psycopg://takt:takt@127.0.0.1:9/mlflow"
+
+    assert leaving.forget_models(schema_name="gone") == 0
+
+    job = Job.objects.get(task="mlops.forget_models")
+    assert job.kwargs == {"schema_name": "gone"}
+    assert job.not_before > timezone.now() + timedelta(minutes=5)
+
+
+def test_a_name_that_is_taken_again_keeps_its_book(book, acme, monkeypatch):
+    monkeypatch.setattr(registry, "forget", lambda _kinds: pytest.fail("it was forgotten"))
+
+    assert leaving.forget_models(schema_name="acme") == 0

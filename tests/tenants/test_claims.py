@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import RequestFactory
 
-from tenants import claims, services
+from tenants import claims, leaving, services
 from tenants.models import AuditEntry, ClaimCode, ClaimGuesses
 from tenants.requests import client_address
 
@@ -77,9 +77,8 @@ def test_a_code_that_is_over_is_refused(code, spoil):
         claims.use(code=code, at=NOON)
 
 
-def test_a_code_of_a_suspended_factory_is_refused(acme, code):
-    acme.state = "failed"
-    acme.save()
+def test_a_code_of_a_factory_that_takes_no_new_devices_is_refused(acme, code):
+    leaving.set_standing(factory=acme, standing="read_only", until=None)
 
     with pytest.raises(claims.CodeRefused):
         claims.use(code=code, at=NOON)

@@ -1,5 +1,8 @@
 """How a factory is deleted: what goes, what stays, who is told."""
 
+import io
+from contextlib import contextmanager
+
 import pytest
 from django.core import mail
 from django.db import DatabaseError, connection, transaction
@@ -121,6 +124,38 @@ def test_who_belonged_to_it_sees_when_it_was_deleted(gone, owner):
     assert "Gone Works" in page
     assert f"Deleted on {timezone.now():%Y-%m-%d}" in page
     assert "Gone Works" not in factories_page(User.objects.get(email="outsider@example.com"))
+
+
+def test_an_old_link_leads_there_too_and_strangers_to_nothing(gone, owner):
+    remove(gone)
+
+    assert enter(owner).headers["Location"] == "/factories/"
+    assert enter(User.objects.get(email="outsider@example.com")).status_code == 404
+
+
+def test_an_export_that_runs_while_its_factory_is_deleted_stores_nothing(gone, monkeypatch):
+    job = Job.objects.create(factory=gone, task="tenants.export_factory", state="running")
+    begun = []
+
+    @contextmanager
+    def upload(*, key):
+        begun.append(key)
+        Factory.objects.filter(pk=gone.pk).delete()
+        yield io.BytesIO()
+        begun.append("stored")
+
+    monkeypatch.setattr(storage, "upload", upload)
+
+    with pytest.raises(jobs.JobCancelled):
+        jobs.call(job.task, factory=gone, job=jobs.JobHandle(str(job.pk)), schema="gone")
+
+    assert begun == [f"gone/leaving/{job.pk}.zip"]
+
+
+def enter(user):
+    client = Client()
+    client.force_login(user)
+    return client.get("/enter/gone/", secure=True, HTTP_HOST=PUBLIC_HOST)
 
 
 def factories_page(user):

@@ -57,6 +57,15 @@ def test_a_read_only_factory_can_be_looked_at_but_not_changed(stand, portal):
     assert 'href="/usage/"' in page
 
 
+def test_who_may_not_pay_is_not_sent_to_the_bill(stand, portal):
+    stand("read_only")
+
+    page = portal("operator").post("/maintenance/orders/new/", {}).content.decode()
+
+    assert "read-only" in page
+    assert 'href="/usage/"' not in page
+
+
 def test_the_api_says_until_when_and_where_to_pay(stand, api_key):
     stand("read_only")
 

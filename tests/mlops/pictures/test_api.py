@@ -21,6 +21,7 @@ from mlops.vision import pictures
 from production import services as production_services
 from production.models import Lot
 from tenants.context import factory_context
+from tenants.models import FactoryLimits
 from tests.conftest import PUBLIC_HOST
 from tests.mlops.pictures import shots
 from tests.mlops.pictures.parts import part, png
@@ -130,6 +131,27 @@ def test_a_full_waiting_room_is_said_by_name_with_a_time_to_come_back(add, monke
     assert (answer.status_code, answer.json()["code"]) == (503, "too_many_pending")
     assert answer.headers["Retry-After"] == "60"
     assert add(1).status_code == 200  # what is there already is no new picture
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [({"images_per_month": 1}, "plan_limit"), ({"capped_meters": ["images"]}, "cap_reached")],
+)
+def test_a_used_month_is_said_by_name_with_a_time_to_come_back(call, add, acme, plan, limits, code):
+    assert add(1).status_code == 201
+    FactoryLimits.objects.filter(factory=acme).update(**limits)
+
+    refused = add(2)
+    judged = call(
+        "POST", f"inspection-plans/{plan.pk}/judge", shots.shot(3), content_type="image/png"
+    )
+
+    for answer in (refused, judged):
+        assert (answer.status_code, answer.json()["code"]) == (429, code)
+        assert 0 < int(answer.headers["Retry-After"]) <= 31 * 86_400
+    assert add(1).status_code == 200  # what is there already is no new picture
+    with factory_context(acme):
+        assert InspectionImage.objects.count() == 1
 
 
 def test_lists_are_filtered_and_take_a_fixed_number_of_queries(call, add, plan):
