@@ -121,7 +121,7 @@ def test_a_changed_budget_repeats_only_what_it_made_unreached(
     machines(readings, 2, OCT_10)
     count(acme, OCT_10 + HOUR)
 
-    budget(acme, amount, at=OCT_10 + HOUR)
+    budget(acme, amount, at=OCT_10 + 2 * HOUR)
     if amount == 20_000:
         assert told(acme) == ["50 %"]
         machines(readings, 2, OCT_10 + DAY)
