@@ -66,7 +66,7 @@ def preview_change(*, factory: Factory, plan: str, at: datetime | None = None) -
     current = _plan_of(subscription)
     n_in_use = selectors.machines_in_use(factory, at=at)
     in_trial = subscription is not None and _in_trial(subscription, at)
-    at_once = subscription is None or in_trial or is_larger(chosen, current, account.currency)
+    at_once = subscription is None or _holds_at_once(subscription, chosen, account, at=at)
     upgrade = None
     if subscription is not None and at_once and not in_trial and not _is_begun_later(
         subscription, at
@@ -116,7 +116,7 @@ def change_plan(
         subscription.next_plan = chosen.key
         subscription.ends_at = _end_of(subscription, at)
     elif chosen.key != current.key:
-        if _in_trial(subscription, at) or is_larger(chosen, current, account.currency):
+        if _holds_at_once(subscription, chosen, account, at=at):
             _change_now(factory, account, subscription, chosen, at=at)
         else:
             _refuse_excess(factory, chosen)
@@ -133,6 +133,17 @@ def change_plan(
         factory=factory,
     )
     return subscription
+
+
+def _holds_at_once(
+    subscription: Subscription, chosen: Plan, account: BillingAccount, *, at: datetime
+) -> bool:
+    """Say whether a plan takes over now: a larger one, or while nothing is charged yet."""
+    return (
+        _in_trial(subscription, at)
+        or _is_begun_later(subscription, at)
+        or is_larger(chosen, _plan_of(subscription), account.currency)
+    )
 
 
 def is_larger(chosen: Plan, current: Plan, currency: str) -> bool:

@@ -1,7 +1,5 @@
 """What a plan allows, written down to where the lower floors read it."""
 
-from datetime import datetime
-
 from billing.models import BillingAccount
 from billing.plans import Plan
 from tenants.models import Factory, FactoryLimits
@@ -26,19 +24,6 @@ def write_limits(*, factory: Factory, plan: Plan) -> None:
             "trainings_per_month", "images_per_month", "planning_minutes_per_month", "changed_at",
         ]
     )  # fmt: skip
-
-
-def write_standing(*, factory: Factory, standing: str, until: datetime | None) -> None:
-    """Open or close a factory's doors by how its account stands."""
-    limits, _ = FactoryLimits.objects.get_or_create(factory=factory)
-    is_suspended = standing in (Standing.SUSPENDED, Standing.DELETED)
-    limits.standing = Standing.SUSPENDED if is_suspended else standing
-    limits.standing_until = until
-    limits.read_only = standing == Standing.READ_ONLY or is_suspended
-    limits.ingest_blocked = is_suspended
-    limits.save(
-        update_fields=["standing", "standing_until", "read_only", "ingest_blocked", "changed_at"]
-    )
 
 
 def write_room(*, factory: Factory, images: int | None, planning_minutes: int | None) -> None:

@@ -1,6 +1,7 @@
 """Stripe is brought to what was decided here: other prices, an end, amounts on their own lines."""
 
 from datetime import datetime
+from uuid import uuid4
 
 import structlog
 from django.db import transaction
@@ -140,7 +141,7 @@ def _tell_end(subscription: Subscription, stripe: StripeGateway, *, at: datetime
                 n_told = 1
             elif current.cancel_at_period_end != wanted:
                 answer = stripe.end_with_period(
-                    key=f"end-{subscription.pk.hex}-{wanted}-{at.timestamp():.0f}",
+                    key=f"end-{uuid4().hex}",  # a repeat sets the same again
                     subscription_id=subscription.stripe_id,
                     wanted=wanted,
                 )

@@ -40,7 +40,7 @@ _BATCH = 50
 _N_CONNECTIONS = 4
 _TRIES = 3
 _PAUSE_S = 0.5
-_LIVE = (Factory.State.ACTIVE, Factory.State.SUSPENDED)
+_LIVE = (Factory.State.ACTIVE,)
 
 
 @dataclass(slots=True)

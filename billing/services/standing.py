@@ -9,8 +9,7 @@ from django.utils import timezone
 from billing import dunning, plans, selectors, words
 from billing.models import BillingAccount, Invoice, Subscription
 from billing.periods import month_start
-from billing.services.entitlements import write_standing
-from tenants import audit, jobs
+from tenants import leaving
 from tenants.models import Factory
 from tenants.notifications import notify
 
@@ -50,7 +49,7 @@ def review_standing(*, account_id: str, at: datetime | None = None) -> str:
     account.save(update_fields=["cause", "overdue_since", "standing", "standing_since"])
     if account.factory is not None:
         if step.standing != before:
-            write_standing(factory=account.factory, standing=step.standing, until=step.until)
+            _open_or_close(account.factory, step)
         _write_to_people(account, account.factory, step, before=before, at=at)
     return step.standing
 
@@ -81,19 +80,23 @@ def _record(account: BillingAccount, *, before: str, step: dunning.Step) -> None
     log.info(
         "billing.standing.changed", account=str(account.pk), before=before, after=step.standing
     )
-    audit.record(
-        action="billing.standing_changed",
-        actor=None,
-        target=step.standing,
-        detail={"before": before, "cause": account.cause},
-        factory=account.factory,
-    )
     if step.standing == Standing.DELETED and account.factory is not None:
-        jobs.enqueue(
-            task="billing.remove_factory",
-            kwargs={"account_id": str(account.pk)},
-            key=f"remove-{account.pk}",
+        is_unpaid = account.cause != Cause.CANCELLED
+        leaving.request_removal(
+            factory=account.factory,
+            reason=leaving.Reason.PAYMENT if is_unpaid else leaving.Reason.CANCELLED,
+            actor=None,
         )
+
+
+def _open_or_close(factory: Factory, step: dunning.Step) -> None:
+    """Set the factory's doors; one that is being deleted stays suspended until it is gone."""
+    is_going = step.standing == Standing.DELETED
+    leaving.set_standing(
+        factory=factory,
+        standing=Standing.SUSPENDED if is_going else step.standing,
+        until=step.until,
+    )
 
 
 def _write_to_people(

@@ -48,6 +48,7 @@ def test_what_is_left_of_the_allowances_goes_along(acme, workshop, readings):
     services.change_plan(factory=acme, plan="plant", by=None, at=OCT_21)
 
     carried = PlanTerm.objects.get(starts_at=OCT_21).carried
+    assert carried is not None
     assert carried["readings"] == 90 * M
     assert (carried["images"], carried["planning_minutes"]) == (20_000, 1_200)
     readings.add("machine:a", OCT_21 + HOUR, 91 * M)

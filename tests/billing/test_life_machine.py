@@ -180,6 +180,7 @@ class Life(RuleBasedStateMachine):
         invoices = Invoice.objects.filter(account=self.account, status="paid")
         invoice = invoices.filter(total_minor=bill.total).order_by("created_at").first()
         assume(invoice is not None)
+        assert invoice is not None
         amount = data.draw(st.integers(1, bill.total - bill.credited))
         note = self.stripe.credit_note(
             key=f"note-{next(_NUMBERS)}",

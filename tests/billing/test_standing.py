@@ -95,7 +95,7 @@ def test_owners_and_admins_hear_of_each_step_once_and_are_reminded(acme, account
     assert len(subjects) == len(dunning.REMINDER_DAYS) + 3
     assert "read only" in subjects[4]
     assert "kept until 30 December 2026" in subjects[5]
-    assert AuditEntry.objects.filter(factory=acme, action="billing.standing_changed").count() == 4
+    assert AuditEntry.objects.filter(factory=acme, action="factory.standing_set").count() == 3
 
 
 def test_an_invoice_that_was_never_tried_makes_nobody_late(account, unpaid):
