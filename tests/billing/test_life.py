@@ -37,6 +37,7 @@ def test_a_trial_says_when_it_ends_and_offers_no_year(acme):
         factory=acme, plan="workshop", by=None, at=OCT_1, trial=True
     )
 
+    assert started.trial_end is not None
     view = life_view(acme, OCT_10)
     over = life_view(acme, started.trial_end)
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from django.core.management import call_command
-from django.db import connection
 
 from billing import proofs, services
 from billing.gateways import StripeGateway
@@ -22,6 +21,7 @@ from billing.models import (
 from billing.plans import Meter
 from billing.selectors import proofs as selectors
 from tenants import jobs
+from tenants.context import current_schema
 from tenants.models import Job
 from tests.billing.conftest import HOUR, NOV_1
 from tests.billing.test_chain import OCT_10, M, away, started, stripe_total  # noqa: F401
@@ -326,7 +326,7 @@ def test_one_account_that_fails_stops_no_other(used, globex, monkeypatch, readin
     usage = readings.usage
 
     def broken(**hours: datetime):
-        if connection.schema_name == "globex":
+        if current_schema() == "globex":
             raise RuntimeError("its tables are gone")
         return usage(**hours)
 
@@ -356,6 +356,7 @@ def test_the_nightly_job_shows_its_progress_and_its_result(used):
     jobs.run(str(job.pk))
 
     job = Job.objects.get(pk=job.pk)
+    assert job.result is not None
     assert (job.state, job.result["n_failed"]) == ("done", 0)
     assert "account months" in job.message
 

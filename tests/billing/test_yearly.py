@@ -299,8 +299,8 @@ def test_a_purchase_whose_answer_was_lost_is_made_once(acme, account, stripe, wi
 
     telling.tell_rest(account_id=str(account.pk), at=OCT_10 + waited)
 
-    row.refresh_from_db()
-    assert row.stripe_id
+    told = YearlyMachines.objects.get(pk=row.pk)
+    assert told.stripe_id
     assert len(yearly_invoices(account, stripe)) == 1
     paid = [i for i in stripe.invoices(account.stripe_customer_id) if i.total == 58_000]
     assert len(paid) == 1
