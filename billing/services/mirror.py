@@ -10,7 +10,6 @@ from billing.gateways import StripeGateway, gateway
 from billing.models import BillingAccount, CreditNote, Invoice, InvoiceLine, Subscription
 from billing.services.subscriptions import write_mirror
 
-
 # Stripe fixes a draft about an hour after the month; usage is told into it until then.
 DRAFT_TIME = timedelta(hours=2)
 
