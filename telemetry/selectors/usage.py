@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,8 @@ _FACTS = """
     FROM usage_delta, unnest(device_ids, hours, n_readings, n_values) AS u(d, h, r, v)
 """
 _USAGE = """
-    SELECT f.hour, f.device_id, d.machine_id, sum(f.n_readings)::bigint, sum(f.n_values)::bigint
+    SELECT extract(epoch FROM f.hour)::bigint, f.device_id, d.machine_id,
+        sum(f.n_readings)::bigint, sum(f.n_values)::bigint
     FROM facts f LEFT JOIN telemetry_device d ON d.id = f.device_id
 """
 
@@ -108,4 +110,10 @@ def _usage(question: str, values: list[Any]) -> list[HourOfUse]:
             " GROUP BY f.hour, f.device_id, d.machine_id ORDER BY f.hour, f.device_id",
             values,
         )
-        return [HourOfUse(*row) for row in cursor.fetchall()]
+        # Seconds and few moments: making a time of every row would take most of the reading.
+        return [HourOfUse(_moment(seconds), *rest) for seconds, *rest in cursor.fetchall()]
+
+
+@lru_cache(maxsize=4096)
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

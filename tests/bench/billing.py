@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,18 @@ def _read_bench_facts() -> None:
     from billing import facts
     from billing.counting import SourceHour
 
+    @lru_cache(maxsize=4096)
+    def moment(seconds: int) -> datetime:
+        return datetime.fromtimestamp(seconds, UTC)
+
     def rows(kind: str, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT hour, n FROM bench_fact WHERE kind = %s AND hour >= %s AND hour < %s",
+                "SELECT extract(epoch FROM hour)::bigint, n FROM bench_fact"
+                " WHERE kind = %s AND hour >= %s AND hour < %s",
                 [kind, start, end],
             )
-            return list(cursor.fetchall())
+            return [(moment(seconds), n) for seconds, n in cursor.fetchall()]
 
     def sources(kind: str) -> Any:
         def read(*, start: datetime, end: datetime) -> list[SourceHour]:
@@ -242,6 +248,8 @@ def _copy_schemas(source: str) -> None:
                     f" INSERT INTO bench_{n}.{table} OVERRIDING SYSTEM VALUE"
                     f" SELECT * FROM {source}.{table}"
                 )
+                # As autovacuum has done by the night.
+                cursor.execute(f"ANALYZE bench_{n}.{table}")
 
 
 def _copy_ledger(template: Any, accounts: list[Any]) -> None:
