@@ -124,7 +124,6 @@ class StripeGateway:
         )
         self._v1 = self._client.v1
         self._stream: tuple[stripe.StripeClient, float] | None = None
-        self._has_stream = not api_base
         self._new_stream = partial(
             stripe.StripeClient,
             stripe_version=API_VERSION,
@@ -606,8 +605,6 @@ class StripeGateway:
 
         Source: docs.stripe.com/api/v2/billing-meter-stream
         """
-        if not self._has_stream:
-            return [self._report_one(event) for event in events]
         try:
             with _wrapped():
                 self._event_stream().v2.billing.meter_event_stream.create(

@@ -162,7 +162,7 @@ def test_the_preview_shows_the_usage_so_far(stripe, subscription, use):
     assert stripe.preview(subscription.id).total == 4 * 2900
 
 
-def test_an_exchanged_price_counts_only_what_is_used_afterwards(
+def test_an_exchanged_price_is_billed_for_what_it_counted_and_the_new_one_for_the_rest(
     stripe, clock, customer, subscription, use, meter, key
 ):
     dearer = stripe.create_price(
@@ -177,7 +177,7 @@ def test_an_exchanged_price_counts_only_what_is_used_afterwards(
     use(2, OCT_10 + 3 * HOUR - timedelta(hours=1))
     stripe.advance_clock(clock_id=clock, to=NOV_1 + timedelta(hours=2))
 
-    assert [i.total for i in stripe.invoices(customer)] == [9800]
+    assert [i.total for i in stripe.invoices(customer)] == [2900 + 9800]
 
 
 def test_a_refused_card_leaves_the_invoice_open_and_the_subscription_overdue(
