@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from billing import plans, services
-from billing.gateways import StripeAway
+from billing.gateways import StripeAway, StripeRefused
 from billing.models import BillingAccount, Invoice, LedgerDelivery, PlanTerm, Subscription
 from billing.plans import Meter
 from billing.selectors import invoices, subscription_of, usage_summary
@@ -136,7 +136,7 @@ def test_an_answer_that_was_lost_bills_nothing_twice(acme, started, readings, wi
     services.roll_up(factory=acme, until=OCT_10 + HOUR, at=OCT_10 + HOUR)
 
     def lose(_method, path):
-        if path.endswith("meter_events"):
+        if path.endswith(("meter_events", "meter_event_stream")):
             raise requests.ReadTimeout("the answer is lost; Stripe has counted")
 
     wire.after = lose
@@ -164,8 +164,12 @@ def test_a_row_known_to_stripe_under_another_key_counts_as_sent(acme, started, r
 
 
 def test_what_stripe_refuses_is_put_aside_with_its_reason_and_the_rest_goes_on(
-    acme, started, readings
+    acme, started, readings, stripe, monkeypatch
 ):
+    def no_stream():
+        raise StripeRefused("no such path", code=None, status=404)
+
+    monkeypatch.setattr(stripe, "_event_stream", no_stream)  # told one by one then
     readings.add("machine:a", OCT_10 + 5 * HOUR, 10)  # the clock still stands at OCT_10
     readings.add("machine:a", OCT_10, 10)
     services.roll_up(factory=acme, until=OCT_10 + 6 * HOUR, at=OCT_10 + 6 * HOUR)
