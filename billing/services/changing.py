@@ -66,7 +66,9 @@ def preview_change(*, factory: Factory, plan: str, at: datetime | None = None) -
     current = _plan_of(subscription)
     n_in_use = selectors.machines_in_use(factory, at=at)
     in_trial = subscription is not None and _in_trial(subscription, at)
-    at_once = subscription is None or _holds_at_once(subscription, chosen, account, at=at)
+    at_once = subscription is None or (
+        chosen.is_paid and _holds_at_once(subscription, chosen, account, at=at)
+    )
     upgrade = None
     if subscription is not None and at_once and not in_trial and not _is_begun_later(
         subscription, at
