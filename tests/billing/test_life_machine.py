@@ -258,17 +258,19 @@ class Life(RuleBasedStateMachine):
             assert account.standing == expected.standing
 
 
+@pytest.mark.skipif(
+    "TAKT_LIVES" not in os.environ,
+    reason="takes minutes: set TAKT_LIVES=40 to live 40 lives of 50 steps",
+)
 def test_any_life_ends_in_one_account(acme, stripe, readings):
     Life.world = SimpleNamespace(factory=acme, stripe=stripe, readings=readings)
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=int(os.environ.get("TAKT_LIVES", "4")),
+            max_examples=int(os.environ.get("TAKT_LIVES", "40")),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            # The same lives each time in CI; a longer run looks for others.
-            derandomize="TAKT_LIVES" not in os.environ,
             print_blob=True,
         ),
     )
