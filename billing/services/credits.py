@@ -7,10 +7,14 @@ import structlog
 from django.db import transaction
 from django.db.models import Sum
 
-from billing.answers import StripeCreditNote
-from billing.gateways import StripeGateway, gateway
+from billing.gateways import gateway
 from billing.models import BillingAccount, CreditNote, Invoice
-from billing.services.mirror import sync_account, write_invoice
+from billing.services.mirror import (
+    sync_account,
+    sync_credit_notes,
+    write_credit_note,
+    write_invoice,
+)
 from tenants import audit, jobs
 from tenants.models import User
 
@@ -52,7 +56,7 @@ def credit(
     stripe = gateway()
     # What Stripe has by now counts: a note whose answer was lost, or one made in its dashboard.
     invoice = write_invoice(account, stripe.invoice(invoice.stripe_id), at=at)
-    sync_notes(account, stripe=stripe)
+    sync_credit_notes(account, stripe=stripe, at=at)
     _refuse_too_much(invoice, amount_minor, refund=refund)
     answer = stripe.credit_note(
         key=_key(invoice, amount_minor, refund=refund),
@@ -62,7 +66,7 @@ def credit(
         reason=reason,
         memo=memo[:300],
     )
-    note = write_note(account, answer, by=by)
+    note = write_credit_note(account, answer, by=by)
     sync_account(account_id=str(account.pk), at=at)
     audit.record(
         action="billing.credited",
@@ -107,42 +111,3 @@ def _refuse_too_much(invoice: Invoice, amount_minor: int, *, refund: bool) -> No
     left = left_to_credit(invoice, refund=refund)
     if not 0 < amount_minor <= left:
         raise NotCreditable(f"{left} of this invoice can be given back, not {amount_minor}.")
-
-
-def write_note(
-    account: BillingAccount, answer: StripeCreditNote, *, by: User | None = None
-) -> CreditNote:
-    """Keep what Stripe says of a credit note; who wrote it stays as it is known."""
-    known = {
-        "account": account,
-        "number": answer.number,
-        "amount_minor": answer.amount,
-        "refunded_minor": answer.refunded,
-        "reason": answer.reason,
-        "memo": answer.memo[:300],
-        "pdf_url": answer.pdf_url,
-        "status": answer.status,
-        "created_at": answer.created_at,
-    }
-    if by is not None:
-        known["by"] = by
-    invoice = Invoice.objects.get(account=account, stripe_id=answer.invoice_id)
-    note, _ = CreditNote.objects.update_or_create(
-        stripe_id=answer.id, defaults={**known, "invoice": invoice}
-    )
-    return note
-
-
-def sync_notes(account: BillingAccount, *, stripe: StripeGateway) -> None:
-    """Bring the mirrors of an account's credit notes up to date. Call with it locked."""
-    for answer in stripe.credit_notes(account.stripe_customer_id or ""):
-        if not Invoice.objects.filter(account=account, stripe_id=answer.invoice_id).exists():
-            write_invoice(account, stripe.invoice(answer.invoice_id), at=answer.created_at)
-        write_note(account, answer)
-
-
-def sync_after_credit(account: BillingAccount, *, stripe: StripeGateway, at: datetime) -> None:
-    """Bring invoices and credit notes up to date after an event that moved money back."""
-    for answer in stripe.invoices(account.stripe_customer_id or ""):
-        write_invoice(account, answer, at=at)
-    sync_notes(account, stripe=stripe)

@@ -17,6 +17,7 @@ from billing.models import (
 )
 from billing.services import prepaying
 from billing.services.subscriptions import write_mirror
+from tenants.models import User
 
 # Stripe fixes a draft about an hour after the month; usage is told into it until then.
 DRAFT_TIME = timedelta(hours=2)
@@ -59,26 +60,26 @@ def sync_credit_notes(
         write_credit_note(account, answer)
 
 
-def write_credit_note(account: BillingAccount, answer: StripeCreditNote) -> None:
-    """Keep what Stripe says of a credit note; who made it here, and why, stays."""
-    invoice = Invoice.objects.filter(account=account, stripe_id=answer.invoice_id).first()
-    if invoice is None:
-        return
-    CreditNote.objects.update_or_create(
-        stripe_id=answer.id,
-        defaults={
-            "account": account,
-            "invoice": invoice,
-            "number": answer.number,
-            "amount_minor": answer.amount,
-            "refunded_minor": answer.refunded,
-            "reason": answer.reason,
-            "memo": answer.memo[:300],
-            "pdf_url": answer.pdf_url,
-            "status": answer.status,
-            "created_at": answer.created_at,
-        },
-    )
+def write_credit_note(
+    account: BillingAccount, answer: StripeCreditNote, *, by: User | None = None
+) -> CreditNote:
+    """Keep what Stripe says of a credit note; who wrote it stays as it is known."""
+    known = {
+        "account": account,
+        "invoice": Invoice.objects.get(account=account, stripe_id=answer.invoice_id),
+        "number": answer.number,
+        "amount_minor": answer.amount,
+        "refunded_minor": answer.refunded,
+        "reason": answer.reason,
+        "memo": answer.memo[:300],
+        "pdf_url": answer.pdf_url,
+        "status": answer.status,
+        "created_at": answer.created_at,
+    }
+    if by is not None:
+        known["by"] = by
+    note, _ = CreditNote.objects.update_or_create(stripe_id=answer.id, defaults=known)
+    return note
 
 
 def sync_invoice(

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing import services
 from billing.gateways import StripeAway
 from billing.models import CreditNote, InboxEvent, Invoice
-from billing.services import credits
+from billing.services import credits, mirror
 from tenants import audit
 from tenants.models import AuditEntry, User
 from tests.billing.conftest import HOUR, NOV_1
@@ -138,7 +138,7 @@ def test_a_lost_answer_gives_nothing_twice(paid, staff, wire, stripe):
 
     (there,) = stripe.credit_notes(paid.account.stripe_customer_id)
     assert there.amount == 2900
-    credits.sync_after_credit(paid.account, stripe=stripe, at=timezone.now())
+    mirror.sync_credit_notes(paid.account, stripe=stripe, at=timezone.now())
     assert CreditNote.objects.get().refunded_minor == 2900
 
 
