@@ -1,5 +1,6 @@
 """A stand-in of its own for each test process, and a gateway whose every call is checked."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ API_KEY = "sk_test_for_tests_only"
 WEBHOOK_SECRET = "whsec_for_tests_only"
 NOV_1 = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+CLOCK_PATIENCE_S = 180.0
 
 
 def pytest_report_header() -> str:
@@ -89,16 +91,51 @@ def wire() -> contract.CheckedSession:
     return contract.CheckedSession(contract.load() if path.exists() else None)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have every test of the gateway run against Stripe's test mode too, where there is a key.
+
+    Not those that set the stand-in's switches or call it beside the gateway.
+    """
+    names = set(metafunc.fixturenames)
+    if "stripe" not in names:
+        return
+    sides: list[Any] = ["stand-in"]
+    if not names & {"standin", "switch", "api", "world"}:
+        key = os.environ.get("STRIPE_API_KEY", "")
+        absent = pytest.mark.skipif(
+            not key.startswith("sk_test_"),
+            reason="set STRIPE_API_KEY=sk_test_... to check against Stripe itself",
+        )
+        sides.append(pytest.param("Stripe", marks=[pytest.mark.verification, absent]))
+    metafunc.parametrize("stripe", sides, indirect=True)
+
+
+class PatientGateway(StripeGateway):
+    """Waits for a test clock that moves: Stripe's own takes its time, the stand-in's does not."""
+
+    def advance_clock(self, *, clock_id: str, to: datetime) -> None:
+        super().advance_clock(clock_id=clock_id, to=to)
+        deadline = time.monotonic() + CLOCK_PATIENCE_S
+        while self.clock_time(clock_id) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the clock {clock_id} does not arrive")
+            time.sleep(0.5)
+
+
 @pytest.fixture
 def stripe(
-    standin: Standin,
+    request: pytest.FixtureRequest,
     wire: contract.CheckedSession,
     monkeypatch: pytest.MonkeyPatch,
     settings: Any,
 ) -> StripeGateway:
-    """The gateway that the services get: to the stand-in, without the library's own retries."""
-    gateway = StripeGateway(api_key=API_KEY, api_base=standin.url, max_retries=0, session=wire)
-    settings.STRIPE_API_KEY = API_KEY
+    """The gateway that the services get, without the library's own retries."""
+    if request.param == "Stripe":
+        key, base = os.environ["STRIPE_API_KEY"], ""
+    else:
+        key, base = API_KEY, request.getfixturevalue("standin").url
+    gateway = PatientGateway(api_key=key, api_base=base, max_retries=0, session=wire)
+    settings.STRIPE_API_KEY = key
     monkeypatch.setattr(gateways, "_gateway", lambda _key, _base: gateway)
     return gateway
 
