@@ -88,16 +88,19 @@ def exchange_prices(*, account_id: str, at: datetime) -> bool:
     )
     metered = catalogue.metered_items(current)
     new = [p for p in price_ids if p not in {item.price_id for item in metered}]
+    old = [item for item in metered if item.price_id not in price_ids]
     answer = current
     if new:
         answer = stripe.exchange_prices(
-            key=f"plan-{subscription.pk.hex}-{term.plan}-{term.starts_at:%Y%m%d%H}",
+            # An item is exchanged once, however often plans go back and forth within an hour.
+            key=f"plan-{'-'.join(item.id for item in old)}-{term.plan}",
             subscription_id=subscription.stripe_id,
-            old=[item for item in metered if item.price_id not in price_ids],
+            old=old,
             new=new,
         )
-        created = [item.created_at for item in answer.items if item.price_id in new]
-        subscription.metered_from = max([subscription.metered_from, *created])
+    # Also where an exchange whose answer was lost had been made.
+    created = [item.created_at for item in answer.items if item.price_id in price_ids]
+    subscription.metered_from = max([subscription.metered_from, *created])
     PlanTerm.objects.filter(pk=term.pk).update(exchanged_at=at)
     write_mirror(subscription, answer, at=at)
     log.info("billing.prices.exchanged", account=str(account.pk), plan=term.plan)

@@ -211,6 +211,22 @@ def test_a_larger_plan_is_charged_from_its_hour_on(acme, started, readings):
     assert FactoryLimits.objects.get(factory=acme).plan == "plant"
 
 
+def test_plans_may_go_back_and_forth_within_an_hour_of_a_trial(acme, readings, stripe):
+    subscription = services.start_subscription(
+        factory=acme, plan="plant", by=None, at=OCT_10, trial=True, simulated=True
+    )
+    services.open_subscription(subscription_id=str(subscription.pk), simulated=True)
+    seen = []
+    for plan in ("workshop", "plant", "workshop", "plant"):
+        services.change_plan(factory=acme, plan=plan, by=None, at=OCT_10)
+        services.report_usage(factory=acme, at=OCT_10)
+        opened = Subscription.objects.get(pk=subscription.pk)
+        items = stripe.subscription(opened.stripe_id or "").items
+        seen.append({item.price_id for item in items})
+
+    assert seen[0] == seen[2] != seen[1] == seen[3]
+
+
 def test_a_smaller_plan_is_charged_from_the_next_month_on(acme, readings, stripe):
     subscription = services.start_subscription(
         factory=acme, plan="plant", by=None, at=OCT_10, simulated=True
