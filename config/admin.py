@@ -52,6 +52,16 @@ class StaffSite(AdminSite):
 
         return cast("View", guarded)
 
+    def get_app_list(
+        self, request: HttpRequest, app_label: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Name the lists in English: what ends in "y" has another plural."""
+        apps = super().get_app_list(request, app_label)
+        for model in (model for app in apps for model in app["models"]):
+            name = str(model["name"])
+            model["name"] = f"{name[:-2]}ies" if name.endswith("ys") else name
+        return apps
+
     def get_urls(self) -> list[URLPattern | URLResolver]:
         return [url for url in super().get_urls() if getattr(url, "name", "") not in _LEFT_OUT]
 

@@ -3,12 +3,16 @@
 import time
 from datetime import datetime
 
+from django.utils import timezone
+
 from billing import selectors as billing_selectors
 from billing import services as billing_services
+from billing.services.details import Details, write_details
 from config.demo.report import LinkFailed
 from tenants.models import Factory, User
 
 OPENING_TIMEOUT_S = 60.0
+BUDGET_MINOR = 400_00  # a month
 CARD = "pm_card_visa"  # Stripe's test card; only its test mode knows it
 
 
@@ -31,6 +35,26 @@ def subscribe(factory: Factory, *, plan: str, owner: User, since: datetime) -> N
             raise LinkFailed("usage", f"{plan} of {factory.name} was not opened at Stripe")
         time.sleep(0.2)
     billing_services.use_card(factory=factory, payment_method=CARD)
+    _agree(factory, owner=owner)
+
+
+def _agree(factory: Factory, *, owner: User) -> None:
+    """Write down what the owner would have: the address of invoices, and a budget."""
+    now = timezone.now()
+    address = Details(
+        legal_name=f"{factory.name} GmbH",
+        email=owner.email,
+        line1="Am Werk 7",
+        line2="",
+        postal_code="70565",
+        city="Stuttgart",
+        country="DE",
+        tax_id_type="",
+        tax_id="",
+        currency=factory.currency,
+    )
+    write_details(factory=factory, details=address, by=owner, at=now)
+    billing_services.set_budget(factory=factory, amount_minor=BUDGET_MINOR, by=owner, at=now)
 
 
 def _is_open(factory: Factory) -> bool:
