@@ -247,8 +247,10 @@ class Reference:
     def end_month(self, boundary: datetime) -> None:
         """The month is over: usage is told while the invoice is a draft, then it is fixed."""
         month = month_of(boundary - HOUR)
-        if not self.live or (self.trial_end is not None and boundary <= self.trial_end):
+        if not self.live or (self.trial_end is not None and boundary < self.trial_end):
             return
+        if boundary == self.trial_end and not self.card:
+            return  # it ends without an invoice
         total = sum(self.cost(span, told_only=True) for span in self.spans(month))
         self.bills.append(Bill(boundary, total + sum(self.pending), len(self.bills)))
         self.pending = []
