@@ -30,3 +30,20 @@ def test_every_icon_that_a_template_names_is_in_the_sprite(name):
     named = re.findall(r'{% icon "([^"]+)"', (FOLDER / name).read_text())
 
     assert set(named) <= set(icons)
+
+
+def asks_for_a_token(name: str) -> bool:
+    """Say whether a template has a form that is posted, its own or in what it includes."""
+    text = (FOLDER / name).read_text()
+    included = re.findall(r'{% include "([^"]+)"', text)
+    return "{% csrf_token %}" in text or any(asks_for_a_token(part) for part in included)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_form_that_is_included_alone_is_given_its_token(name):
+    """`only` leaves the token out as well; the form would be refused when it is sent."""
+    alone = re.findall(r'{% include "([^"]+)"([^%]*) only %}', (FOLDER / name).read_text())
+
+    forms = [part for part, given in alone if asks_for_a_token(part) and "csrf_token=" not in given]
+
+    assert forms == []
