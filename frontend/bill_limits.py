@@ -102,7 +102,7 @@ def cap_cards(
 
 def _cap(view: CapView, price: str, now: datetime) -> CapCard:
     limit = view.max_extra
-    reached = f"Reached on {moment(view.reached_at, now)}." if view.reached_at else ""
+    reached = f"Reached: {moment(view.reached_at, now)}." if view.reached_at else ""
     return CapCard(
         item=view.item,
         label=view.label,
