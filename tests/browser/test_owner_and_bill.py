@@ -35,11 +35,9 @@ from billing import selectors, services
 from tenants.models import Factory
 
 factory = Factory.objects.get(schema_name="{schema}")
-if selectors.subscription_of(factory) is None:
-    services.start_subscription(
-        factory=factory, plan="workshop", by=None, simulated=True,
-        at=datetime.fromisoformat("{since}"),
-    )
+services.start_subscription(
+    factory=factory, plan="workshop", by=None, simulated=True, at=datetime.fromisoformat("{since}"),
+)
 deadline = time.monotonic() + 60
 while not selectors.subscription_of(factory).stripe_id:
     assert time.monotonic() < deadline, "the worker did not open the subscription"
@@ -50,9 +48,8 @@ print(services.run_clock(factory=factory, until=timezone.now()))
 
 # What the clock has done every quarter of an hour; this installation has no clock of its own.
 COUNTED = """
-from billing import tasks
+from billing import selectors, tasks
 from tenants.context import factory_context
-from billing import selectors
 from tenants.models import Factory
 
 factory = Factory.objects.get(schema_name="{schema}")
