@@ -107,6 +107,7 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
         routes=[
             HttpRoute("/health", _health),
+            HttpRoute("/v1/{kind}/search", api.unknown),  # or it would be taken for an id
             *(HttpRoute(p, api.endpoint(by_path[p]), methods=list(by_path[p])) for p in paths),
             *(
                 HttpRoute(path, api.endpoint_v2(path, handler), methods=[method])

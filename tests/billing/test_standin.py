@@ -472,3 +472,14 @@ def test_a_dropped_delivery_is_still_in_the_list_of_events(tmp_path):
 
     assert [e["type"] for e in listed] == ["customer.created"]
     assert (queued, listener.seen) == ({}, [])
+
+
+def test_search_is_refused_as_unknown_and_not_taken_for_an_id(tmp_path):
+    running = start_standin(tmp_path)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+
+    refused = httpx.get(f"{running.url}/v1/customers/search", params={"query": "a"}, headers=headers)
+    running.stop()
+
+    assert refused.status_code == 404
+    assert "Unrecognized request URL" in refused.json()["error"]["message"]
