@@ -1,5 +1,6 @@
 """The owner's limits on the page of usage: a budget with its alerts, and where meters stop."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +16,8 @@ from frontend.formats import amount, minor_units, moment, money
 MOST_MINOR = 10**12
 MOST_UNITS = 10**15
 _CHOICES: Mapping[str, str] = {KEEP: "Keep it", REFUSE: "Refuse it"}
+# Three digits after a comma are thousands, one or two are cents.
+_COMMA_BEFORE_CENTS = re.compile(r"^[^,]*,\d{1,2}$")
 
 
 class NotAnAmount(Exception):
@@ -134,13 +137,16 @@ def buy_back_of(views: tuple[CapView, ...], *, currency: str, now: datetime) -> 
 
 
 def read_amount(text: str, *, currency: str) -> int:
-    """Read an amount of money as people type it: 550, 550.50, 1,200.
+    """Read an amount of money as people type it: 550, 550.50, 550,50, 1,200 or 1.200,50.
 
     Raises:
         NotAnAmount: it is none, or not above zero.
     """
+    typed = text.replace(" ", "")
+    if _COMMA_BEFORE_CENTS.search(typed):
+        typed = typed.replace(".", "").replace(",", ".")
     try:
-        value = Decimal(text.replace(",", "").replace(" ", ""))
+        value = Decimal(typed.replace(",", ""))
     except InvalidOperation:
         raise NotAnAmount("Write an amount such as 550 or 1,200.50.") from None
     if not value.is_finite():

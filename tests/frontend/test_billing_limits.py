@@ -30,7 +30,16 @@ def text(answer):
 
 
 @pytest.mark.parametrize(
-    ("typed", "minor"), [("550", 55_000), ("1,200.50", 120_050), (" 1 200 ", 120_000)]
+    ("typed", "minor"),
+    [
+        ("550", 55_000),
+        ("1,200.50", 120_050),
+        (" 1 200 ", 120_000),
+        ("550,50", 55_050),
+        ("550,5", 55_050),
+        ("1.200,50", 120_050),
+        ("1,200,500", 120_050_000),
+    ],
 )
 def test_an_amount_is_read_as_people_type_it(typed, minor):
     assert bill_limits.read_amount(typed, currency="EUR") == minor
