@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Literal
 
 from billing import answers
 from billing.answers import StripeInvoice, StripePendingItem
-from billing.gateways.calls import Calls, proration, seconds, typed, wrapped
+from billing.gateways.calls import Calls, StripeRefused, proration, seconds, typed, wrapped
 
 
 class Invoices(Calls):
@@ -101,16 +102,30 @@ class Invoices(Calls):
         with wrapped():
             return self._write(self._v1.invoice_items.create, values, key).id
 
-    def invoice_pending(self, *, key: str, customer_id: str) -> str:
-        """Make an invoice of what waits for a customer without a subscription; return its id."""
-        values = {
+    def invoice_pending(self, *, key: str, customer_id: str, subscription_id: str = "") -> str:
+        """Make an invoice of what waits for a customer without a subscription; return its id.
+
+        With one, of what waits for it: also where it has ended and will have no other invoice.
+        """
+        values: dict[str, Any] = {
             "customer": customer_id,
             "auto_advance": True,
             "collection_method": "charge_automatically",
             "pending_invoice_items_behavior": "include",
         }
+        if subscription_id:
+            values["subscription"] = subscription_id
         with wrapped():
             return self._write(self._v1.invoices.create, values, key).id
+
+    def remove_invoice_item(self, *, key: str, item_id: str) -> None:
+        """Take away what waits for an invoice; one that is gone already is no error."""
+        try:
+            with wrapped():
+                self._v1.invoice_items.delete(item_id, None, {"idempotency_key": key})
+        except StripeRefused as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
 
     def pending_items(self, customer_id: str) -> list[StripePendingItem]:
         """Return what waits for the next invoice, newest first."""
