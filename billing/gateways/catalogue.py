@@ -186,7 +186,7 @@ class Catalogue(Calls):
         """Return the promotion code with this text, an active one first; case does not matter."""
         with wrapped():
             found = self._v1.promotion_codes.list(
-                {"code": code, "limit": 100, "expand": ["data.promotion.coupon"]}
+                {"code": code, "limit": 100, "expand": ["data.promotion.coupon.applies_to"]}
             )
             known = [answers.promotion_code(body) for body in found.data]
         return next((c for c in known if c.active), known[0] if known else None)
