@@ -97,6 +97,7 @@ class StripePendingItem:
     subscription_id: str
     is_proration: bool
     metadata: dict[str, str]
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ class StripeCoupon:
 class StripePromotionCode:
     """A code that a customer types, and what its coupon takes off.
 
-    One that is not active was switched off, is over, or is used up.
+    One that is not active was switched off, is over, or is used up. Where `product_ids` is not
+    empty it takes off these products' lines only; `customer_id` is empty where all may use it.
     """
 
     id: str
@@ -171,6 +173,10 @@ class StripePromotionCode:
     months: int | None
     active: bool
     is_used_up: bool
+    product_ids: frozenset[str]
+    customer_id: str
+    for_first_payment: bool
+    least_amount: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +329,7 @@ def pending_item(body: Any) -> StripePendingItem:
         subscription_id=details.subscription if details else "",
         is_proration=body.proration,
         metadata=_plain(body.metadata),
+        created_at=time_of(body.date),
     )
 
 
@@ -383,6 +390,7 @@ def price(body: Any) -> StripePrice:
 def promotion_code(body: Any) -> StripePromotionCode:
     """Read a promotion code whose coupon is expanded."""
     taken = coupon(body.promotion.coupon)
+    applies_to = getattr(body.promotion.coupon, "applies_to", None)
     return StripePromotionCode(
         id=body.id,
         code=body.code,
@@ -394,6 +402,10 @@ def promotion_code(body: Any) -> StripePromotionCode:
         months=taken.months,
         active=body.active,
         is_used_up=_is_used_up(body) or _is_used_up(body.promotion.coupon),
+        product_ids=frozenset(applies_to.products if applies_to else ()),
+        customer_id=body.customer or "",
+        for_first_payment=body.restrictions.first_time_transaction,
+        least_amount=body.restrictions.minimum_amount,
     )
 
 

@@ -169,6 +169,14 @@ def our_products(gateway: StripeGateway) -> list[StripeProduct]:
     return [p for p in gateway.products() if p.active and PRODUCT_KEY in p.metadata]
 
 
+def product_ids(gateway: StripeGateway, plan: Plan) -> frozenset[str]:
+    """Return the Stripe ids of what a plan's invoices charge; created where Stripe lacks them."""
+    currency = plans.BOOK.currencies[0]
+    keys = {spec.product_key for spec in prices_of(plan, currency=currency)}
+    ensure(gateway, plan=plan, currency=currency)
+    return frozenset(p.id for p in our_products(gateway) if p.metadata[PRODUCT_KEY] in keys)
+
+
 def create_product(gateway: StripeGateway, spec: PriceSpec) -> str:
     return gateway.create_product(
         key=f"product-{spec.product_key}-{spec.product}",

@@ -56,6 +56,17 @@ def next_month(at: datetime) -> datetime:
     return month_start(month_start(at) + timedelta(days=32))
 
 
+def months_later(at: datetime, n: int) -> datetime:
+    """Return the same day and time n months on, or the last day of a month that is too short."""
+    month = month_start(at)
+    for _ in range(n):
+        month = next_month(month)
+    last = next_month(month) - timedelta(days=1)
+    return at.astimezone(UTC).replace(
+        year=month.year, month=month.month, day=min(at.astimezone(UTC).day, last.day)
+    )
+
+
 def open_since(at: datetime, *, closing_time: timedelta) -> datetime:
     """Return the start of the oldest month that takes usage: the last one, while it closes."""
     start = month_start(at)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing import selectors, services
 from billing.gateways import StripeAway
 from billing.selectors import proofs
-from billing.services import budgets, clocks, exchanging, inbox, telling
+from billing.services import budgets, clocks, exchanging, inbox, last_bill, telling
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
@@ -169,6 +169,7 @@ def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     n_repaired = services.sync_account(account_id=account_id)
     services.tell_end(account_id=account_id)
     telling.tell_rest(account_id=account_id, at=timezone.now())
+    last_bill.bill_what_is_left(account_id=account_id)
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)
     for found in services.usage_differences(account_id=account_id):

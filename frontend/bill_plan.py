@@ -71,6 +71,8 @@ class PreviewPage:
     charge_words: str
     month_before: str
     month_after: str
+    month_with_code: str  # of the first whole month; empty without a code
+    code_words: str
     machines_words: str
     carried: tuple[str, ...]
     gained: tuple[str, ...]
@@ -209,14 +211,16 @@ def preview_page(
         heading=f"{plan.name} instead of {preview.current.name}",
         starts="At once" if preview.is_at_once else f"From {date_words(preview.starts_at)} on",
         is_trial=trial,
-        stamp=f"{preview.amount_minor}:{preview.starts_at:%Y%m%d%H}"
-        if preview.amount_minor
-        else "",
+        stamp=_stamp(preview),
         steps=_steps(preview, trial=trial, is_first=is_first, now=now),
         charge=money(preview.amount_minor, currency),
         charge_words=_charge_words(preview, currency) if preview.amount_minor else "",
         month_before=money(preview.month_before_minor, currency),
         month_after=money(preview.month_after_minor, currency),
+        month_with_code=money(preview.month_after_minor - preview.month_off_minor, currency)
+        if preview.month_off_minor
+        else "",
+        code_words=_code_words(preview, trial=trial, now=now),
         machines_words=_machines_words(preview, currency),
         carried=tuple(
             f"{quantity(f'{item}', n)} {_CARRIED_WORDS[Item(item)]}"
@@ -228,6 +232,33 @@ def preview_page(
         excess=excess_rows(preview.excess),
         button=f"Start the trial of {plan.name}" if trial else f"Change to {plan.name}",
     )
+
+
+def _stamp(preview: ChangePreview) -> str:
+    """Return what names the figures that were shown; empty where none is charged or taken off."""
+    offer = preview.offer
+    if offer is not None:
+        return f"{offer.code}:{offer.percent_off}"
+    if not preview.amount_minor:
+        return ""
+    return f"{preview.amount_minor}:{preview.starts_at:%Y%m%d%H}"
+
+
+def _code_words(preview: ChangePreview, *, trial: bool, now: datetime) -> str:
+    """Say what a code takes off, and off which invoices."""
+    offer = preview.offer
+    if offer is None:
+        return ""
+    begins = periods.trial_end(now, days=preview.plan.trial_days) if trial else now
+    if not offer.holds_at(next_month(begins)) and offer.ends_at is not None:
+        return (
+            f"{offer.code} would be over on {date_words(offer.ends_at)}, before the first invoice:"
+            " it takes nothing off."
+        )
+    if offer.is_once:
+        return f"{offer.code} takes {offer.percent_off} % off the first invoice."
+    until = f" made before {date_words(offer.ends_at)}" if offer.ends_at else ""
+    return f"{offer.code} takes {offer.percent_off} % off all invoices{until}."
 
 
 def _steps(

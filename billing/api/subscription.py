@@ -1,9 +1,12 @@
 """Plans and the subscription: what there is, what a choice would do, and the choice itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,7 +22,8 @@ from billing.api.subscription_serializers import (
     preview_body,
     subscription_body,
 )
-from billing.services import ChangePreview
+from billing.gateways import StripeAway
+from billing.services import ChangePreview, discounts
 from tenants.api.errors import Conflict, ErrorSerializer
 from tenants.context import current_factory
 from tenants.models import User
@@ -72,7 +76,8 @@ class SubscriptionView(APIView):
         summary="Choose a plan",
         description="A larger plan holds at once, a smaller one from the next month on. With"
         " `expected_amount_minor`, as the preview said it, nothing is done where the amount has"
-        " changed since. API keys may not choose.",
+        " changed since. A promotion code that is not good is refused with 400, and nothing is"
+        " started. API keys may not choose.",
         request=PlanChoiceSerializer,
         responses={200: SubscriptionSerializer, 409: _CONFLICT},
         examples=[examples.CHOICE, examples.SUBSCRIPTION],
@@ -134,7 +139,7 @@ class PreviewView(APIView):
         examples=[examples.CHOICE, examples.PREVIEW],
     )
     def post(self, request: Request) -> Response:
-        found = _preview(_choice(request)["plan"])
+        found = _preview(_choice(request))
         return Response(ChangePreviewSerializer(preview_body(found, current_factory())).data)
 
 
@@ -144,18 +149,46 @@ def _choice(request: Request) -> dict[str, Any]:
     return dict(asked.validated_data)
 
 
-def _preview(plan: str) -> ChangePreview:
-    return services.preview_change(factory=current_factory(), plan=plan, at=timezone.now())
+@contextmanager
+def _code_refused() -> Iterator[None]:
+    """Answer what is wrong with a promotion code."""
+    try:
+        yield
+    except discounts.UnknownCode as error:
+        raise ValidationError({"promotion_code": [str(error)]}) from error
+    except StripeAway as error:
+        raise Conflict(
+            "The promotion code cannot be checked now; try again in a minute."
+        ) from error
+
+
+def _preview(choice: dict[str, Any]) -> ChangePreview:
+    with _code_refused():
+        return services.preview_change(
+            factory=current_factory(),
+            plan=choice["plan"],
+            at=timezone.now(),
+            code=choice["promotion_code"],
+            trial=choice["trial"],
+        )
 
 
 def _choose(choice: dict[str, Any], *, by: User | None) -> None:
     factory, plan = current_factory(), choice["plan"]
-    expected, now_minor = choice.get("expected_amount_minor"), _preview(plan).amount_minor
+    expected, now_minor = choice.get("expected_amount_minor"), _preview(choice).amount_minor
     if expected is not None and expected != now_minor:
         raise Conflict(f"The amount is {now_minor} by now. Look at the preview again.")
     try:
         if plans.plan(plan).is_paid and selectors.subscription_of(factory) is None:
-            services.start_subscription(factory=factory, plan=plan, by=by, trial=choice["trial"])
+            with _code_refused():
+                discounts.start_with_code(
+                    factory=factory,
+                    plan=plan,
+                    code=choice["promotion_code"],
+                    by=by,
+                    trial=choice["trial"],
+                    at=timezone.now(),
+                )
         else:
             services.change_plan(factory=factory, plan=plan, by=by)
     except services.TooMuchInUse as error:

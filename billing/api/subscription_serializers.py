@@ -72,6 +72,12 @@ class SubscriptionSerializer(serializers.Serializer[Any]):
 class PlanChoiceSerializer(serializers.Serializer[Any]):
     plan = serializers.ChoiceField([plan.key for plan in plans.ALL])
     trial = serializers.BooleanField(default=False)
+    promotion_code = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=40,
+        help_text="Takes a percentage off; with the first plan only",
+    )
     expected_amount_minor = serializers.IntegerField(required=False, allow_null=True)
 
 
@@ -94,6 +100,13 @@ class ChangePreviewSerializer(serializers.Serializer[Any]):
     currency = serializers.CharField()
     month_before_minor = serializers.IntegerField()
     month_after_minor = serializers.IntegerField()
+    month_off_minor = serializers.IntegerField(
+        help_text="Of month_after_minor, taken off the first invoice by the promotion code"
+    )
+    percent_off = serializers.IntegerField(allow_null=True)
+    discount_ends_at = serializers.DateTimeField(
+        allow_null=True, help_text="Invoices made before it are discounted; null: all of them"
+    )
     carried = serializers.DictField(child=serializers.IntegerField())
     excess = ExcessSerializer(many=True)
 
@@ -174,6 +187,9 @@ def preview_body(found: ChangePreview, factory: Factory) -> dict[str, Any]:
         "currency": services.account_for(factory).currency,
         "month_before_minor": found.month_before_minor,
         "month_after_minor": found.month_after_minor,
+        "month_off_minor": found.month_off_minor,
+        "percent_off": found.offer.percent_off if found.offer else None,
+        "discount_ends_at": found.offer.ends_at if found.offer else None,
         "carried": {item: n for item, n in found.carried.items() if n},
         "excess": found.excess,
     }

@@ -34,6 +34,10 @@ def _at(store: Store, node: Any, parts: list[str]) -> Any:
         # Not there unless it is asked for.
         kept = node.get("_payments") or []
         return {**node, "payments": listing(kept, url=f"/v1/invoices/{node['id']}/payments")}
+    if isinstance(node, dict) and parts == ["applies_to"] and node.get("object") == "coupon":
+        # Nor this, and never where it applies to everything.
+        products = node["_products"]
+        return {**node, "applies_to": {"products": products}} if products else node
     if not isinstance(node, dict) or parts[0] not in node:
         raise ApiError(f"This property cannot be expanded ({parts[0]}).", param="expand[]")
     return {**node, parts[0]: _at(store, node[parts[0]], parts[1:])}

@@ -1,7 +1,7 @@
 """What was counted and billed before: by day for people, row by row for programs."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncMonth
@@ -25,7 +25,7 @@ def ledger_days(factory: Factory) -> list[LedgerDay]:
     """Return the ledger by day and meter, oldest first; all corrections are in the sums."""
     rows = (
         LedgerEntry.objects.filter(account__factory=factory)
-        .annotate(day=TruncDay("hour"), billed_in=TruncMonth("billed_hour"))
+        .annotate(day=TruncDay("hour", tzinfo=UTC), billed_in=TruncMonth("billed_hour", tzinfo=UTC))
         .values_list("day", "meter", "billed_in")
         .annotate(total=Sum("quantity"))
         .order_by("day", "meter", "billed_in")

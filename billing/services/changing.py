@@ -7,14 +7,15 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from billing import plans, selectors
+from billing import charges, plans, selectors
 from billing.models import BillingAccount, PlanTerm, Subscription
-from billing.periods import hour_of, next_month
+from billing.periods import hour_of, next_month, trial_end
 from billing.plans import Plan
 from billing.selectors import Excess
-from billing.services import upgrading
+from billing.services import discounts, upgrading
 from billing.services.accounts import account_for
 from billing.services.budgets import watch_caps
+from billing.services.discounts import Offer
 from billing.services.entitlements import write_limits
 from billing.services.ledger import roll_up
 from billing.services.subscriptions import live_subscription, start_subscription, write_term
@@ -52,19 +53,36 @@ class ChangePreview:
     month_after_minor: int
     carried: dict[str, int]
     excess: tuple[Excess, ...]  # not empty: it would be refused
+    offer: Offer | None = None  # what a code takes off
+    month_off_minor: int = 0  # of a whole month, by the code, on the first invoice
 
 
-def preview_change(*, factory: Factory, plan: str, at: datetime | None = None) -> ChangePreview:
+def preview_change(
+    *,
+    factory: Factory,
+    plan: str,
+    at: datetime | None = None,
+    code: str = "",
+    trial: bool = False,
+) -> ChangePreview:
     """Say what choosing a plan would do and cost, from the same arithmetic as the change itself.
+
+    A code, which only the first plan takes, is checked as it will be when the plan is started.
 
     Raises:
         plans.UnknownPlan: there is no such plan.
+        discounts.UnknownCode: the code is not good for it; the text says why.
+        StripeAway: the code is not of the price list and cannot be checked now.
     """
     chosen, at = plans.plan(plan), at or timezone.now()
     account = account_for(factory)
     subscription = live_subscription(account)
     current = _plan_of(subscription)
     n_in_use = selectors.machines_in_use(factory, at=at)
+    month_after = n_in_use * chosen.machine_prices[account.currency]
+    offer = None
+    if code.strip():
+        offer = discounts.offer(factory=factory, plan=chosen, code=code, at=at)
     in_trial = subscription is not None and _in_trial(subscription, at)
     at_once = subscription is None or (
         chosen.is_paid and _holds_at_once(subscription, chosen, account, at=at)
@@ -84,10 +102,20 @@ def preview_change(*, factory: Factory, plan: str, at: datetime | None = None) -
         n_machines=upgrade.n_machines if upgrade else 0,
         amount_minor=upgrade.amount_minor if upgrade else 0,
         month_before_minor=n_in_use * current.machine_prices[account.currency],
-        month_after_minor=n_in_use * chosen.machine_prices[account.currency],
+        month_after_minor=month_after,
         carried=(upgrade.carried or {}) if upgrade else {},
         excess=() if at_once else selectors.excess(factory, plan=chosen),
+        offer=offer,
+        month_off_minor=_off(offer, month_after, chosen, trial=trial, at=at),
     )
+
+
+def _off(offer: Offer | None, month_minor: int, plan: Plan, *, trial: bool, at: datetime) -> int:
+    """Return what a code takes off the first whole month, if it still holds at its invoice."""
+    begins = trial_end(at, days=plan.trial_days) if trial else at
+    if offer is None or not offer.holds_at(next_month(begins)):
+        return 0
+    return month_minor - charges.discounted([month_minor], percent_off=offer.percent_off)
 
 
 @transaction.atomic

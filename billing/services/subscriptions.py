@@ -5,6 +5,7 @@ Stripe answers or not. When Stripe is back, it is opened there with its true sta
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from billing import catalogue, plans
 from billing.answers import StripeSubscription
-from billing.gateways import gateway
+from billing.gateways import StripeRefused, gateway
 from billing.models import BillingAccount, PlanTerm, Subscription
 from billing.periods import next_full_hour, trial_end
 from billing.plans import Plan
@@ -147,15 +148,23 @@ def open_subscription(*, subscription_id: str, simulated: bool = False) -> Subsc
     chosen = _first_plan(subscription)
     price_ids = catalogue.ensure(stripe, plan=chosen, currency=account.currency)
     is_late = _is_late(subscription)
-    answer = stripe.create_subscription(
-        key=f"subscription-{subscription.pk.hex}-{'late' if is_late else 'now'}",
+    create = partial(
+        stripe.create_subscription,
         customer_id=customer_id,
         price_ids=price_ids,
         started_at=subscription.started_at if is_late else None,
         metadata={"subscription": str(subscription.pk), "plan": subscription.plan},
         trial_end=subscription.trial_end,
-        promotion_code=catalogue.promotion_code_id(stripe, subscription.promotion_code),
     )
+    key = f"subscription-{subscription.pk.hex}-{'late' if is_late else 'now'}"
+    code_id = catalogue.promotion_code_id(stripe, subscription.promotion_code)
+    try:
+        answer = create(key=key, promotion_code=code_id)
+    except StripeRefused:
+        if not code_id:
+            raise
+        # Used up since it was typed: the plan holds, `discounts.tell` says what became of the code.
+        answer = create(key=f"{key}-plain")
     write_mirror(subscription, answer, at=timezone.now())
     log.info("billing.subscription.opened", account=str(account.pk), plan=subscription.plan)
     return subscription

@@ -1,7 +1,10 @@
 """The plan: choosing one with a look at what it does before, ending it, taking that back."""
 
+from dataclasses import dataclass
+from functools import partial
+
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -9,7 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from billing import plans
 from billing import selectors as billing_selectors
 from billing import services as billing_services
-from billing.services import ChangePreview
+from billing.gateways import StripeAway
+from billing.services import ChangePreview, discounts
 from frontend import bill_extras, bill_plan
 from frontend.bill import date_words
 from frontend.pages import page
@@ -18,6 +22,7 @@ from tenants.standing import works_suspended
 
 MANAGE = "billing.manage"
 _MOST_WORDS = 500
+_LONGEST_CODE = 40
 
 
 @works_suspended
@@ -45,27 +50,46 @@ def plan(request: PortalRequest) -> HttpResponse:
 @page(MANAGE)
 def preview(request: PortalRequest) -> HttpResponse:
     """Say what choosing a plan would do; nothing is changed."""
-    trial = request.GET.get("trial") == "1"
-    return _preview(request, _preview_of(request, request.GET.get("plan", "")), trial=trial)
+    wish = _wish(request, request.GET)
+    return _preview(request, wish, status=422 if wish.code_error else 200)
 
 
-def _preview_of(request: PortalRequest, key: str) -> ChangePreview:
+@dataclass(frozen=True)
+class _Wish:
+    """What is asked for, and what it would do; a code that is not good is left out of it."""
+
+    found: ChangePreview
+    trial: bool
+    code: str
+    code_error: str
+
+
+def _wish(request: PortalRequest, asked: QueryDict) -> _Wish:
+    key, trial = asked.get("plan", ""), asked.get("trial") == "1"
+    code = asked.get("code", "").strip()[:_LONGEST_CODE]
+    look = partial(billing_services.preview_change, factory=request.factory, plan=key, trial=trial)
     try:
-        return billing_services.preview_change(factory=request.factory, plan=key)
+        taken = code if plans.plan(key).is_paid and _is_new(request) else ""
+        return _Wish(look(code=taken), trial, taken, "")
     except plans.UnknownPlan:
         raise Http404 from None
+    except discounts.UnknownCode as refusal:
+        error = f"{refusal} Correct it, or take it out and go on without."
+    except StripeAway:
+        error = f"{code} cannot be checked now. Try again in a minute, or go on without."
+    return _Wish(look(), trial, code, error)
 
 
-def _preview(
-    request: PortalRequest, found: ChangePreview, *, trial: bool, status: int = 200
-) -> HttpResponse:
+def _preview(request: PortalRequest, wish: _Wish, *, status: int = 200) -> HttpResponse:
     account = billing_services.account_for(request.factory)
-    may_try = _may_try(request, found)
-    shown = bill_plan.preview_page(
-        found, account=account, trial=trial and may_try, now=timezone.now()
-    )
-    code = (request.POST or request.GET).get("code", "")
-    context = {"preview": shown, "code": code, "takes_code": _is_new(request)}
+    trial = wish.trial and _may_try(request, wish.found)
+    shown = bill_plan.preview_page(wish.found, account=account, trial=trial, now=timezone.now())
+    context = {
+        "preview": shown,
+        "code": wish.code,
+        "code_error": wish.code_error,
+        "takes_code": wish.found.plan.is_paid and _is_new(request),
+    }
     return render(request, "frontend/billing/preview.html", context, status=status)
 
 
@@ -80,8 +104,12 @@ def _may_try(request: PortalRequest, found: ChangePreview) -> bool:
 
 def _choose(request: PortalRequest) -> HttpResponse:
     """Do what the preview showed; where that has changed meanwhile, show it anew."""
-    key, trial = request.POST.get("plan", ""), request.POST.get("trial") == "1"
-    found = _preview_of(request, key)
+    wish = _wish(request, request.POST)
+    found, trial = wish.found, wish.trial
+    if wish.code_error:
+        return _preview(request, wish, status=422)
+    if request.POST.get("check"):
+        return _preview(request, wish)
     shown = bill_plan.preview_page(
         found,
         account=billing_services.account_for(request.factory),
@@ -90,21 +118,26 @@ def _choose(request: PortalRequest) -> HttpResponse:
     )
     if shown.stamp != request.POST.get("stamp", ""):
         messages.warning(request, "The figures have changed since you looked. Look again.")
-        return _preview(request, found, trial=trial, status=409)
+        return _preview(request, wish, status=409)
+    key = found.plan.key
     try:
         if found.plan.is_paid and _is_new(request):
-            billing_services.start_subscription(
+            discounts.start_with_code(
                 factory=request.factory,
                 plan=key,
+                code=wish.code,
                 by=request.user,
                 trial=trial,
-                promotion_code=request.POST.get("code", "").strip(),
+                at=timezone.now(),
             )
         else:
             billing_services.change_plan(factory=request.factory, plan=key, by=request.user)
     except billing_services.TooMuchInUse as refusal:
         messages.error(request, str(refusal))
-        return _preview(request, found, trial=False, status=422)
+        return _preview(request, wish, status=422)
+    except (discounts.UnknownCode, StripeAway):
+        # It was good a moment ago: look once more.
+        return _preview(request, _wish(request, request.POST), status=409)
     except billing_services.NotSubscribed:
         messages.info(request, f"The factory is on the plan {found.plan.name} already.")
     except billing_services.AlreadySubscribed:

@@ -155,6 +155,23 @@ def test_an_amount_that_changed_since_the_preview_chooses_nothing(portal, acme):
     assert subscription.plan == "workshop"
 
 
+def test_a_promotion_code_is_checked_shown_and_used(portal, acme, api_key, stripe):
+    wish = {"plan": "workshop", "promotion_code": "WELCOME20"}
+    shown = call("POST", "subscription/preview/", api_key, wish).json()
+    wrong = call("POST", "subscription/preview/", api_key, {**wish, "promotion_code": "NO-SUCH"})
+    refused = choose(portal(), "workshop", promotion_code="NO-SUCH")
+
+    assert (shown["percent_off"], shown["month_off_minor"]) == (20, 0)
+    assert shown["discount_ends_at"]
+    for answer in (wrong, refused):
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == {"promotion_code": ["There is no such code: NO-SUCH."]}
+    assert selectors.subscription_of(acme) is None
+    assert choose(portal(), "workshop", promotion_code="welcome20").json()["percent_off"] == 20
+    again = choose(portal(), "plant", promotion_code="WELCOME20")
+    assert again.status_code == 400
+
+
 def test_there_is_nothing_to_cancel_on_start(portal):
     assert portal().request("DELETE", "/api/v1/subscription/").status_code == 409
     assert portal().post("/api/v1/subscription/keep/").status_code == 409

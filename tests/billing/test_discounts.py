@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import charges, plans, selectors, services
+from billing import catalogue, charges, plans, selectors, services
 from billing.gateways import StripeAway
 from billing.models import Invoice, Subscription
 from billing.services import discounts, telling
@@ -206,3 +206,143 @@ def test_the_bill_does_not_show_a_discount_that_ends_before_its_invoice(acme, ac
     shown = selectors.usage_summary(acme, OCT_12 + HOUR)
 
     assert shown.so_far_minor == plans.WORKSHOP.machine_price
+
+
+# -- with the first plan ---------------------------------------------------------------------------
+def offer(acme, code, plan="workshop", at=OCT_1):
+    return discounts.offer(factory=acme, plan=plans.plan(plan), code=code, at=at)
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"most": 1}, "as often as it may"),
+        ({"off": True}, "is over"),
+        ({"percent_off": Decimal("12.5")}, "cannot be used here"),
+    ],
+)
+def test_a_code_is_checked_before_a_plan_begins(acme, account, globex, code, stripe, terms, words):
+    name = code(**terms)
+    if "most" in terms:
+        found = stripe.promotion_code(name)
+        stripe.apply_promotion_code(
+            key=f"first-{name}", subscription_id=account.subscriptions.get().stripe_id,
+            promotion_code_id=found.id,
+        )  # fmt: skip
+
+    with pytest.raises(discounts.UnknownCode, match=f"{name}.*{words}"):
+        services.preview_change(factory=globex, plan="workshop", code=name, at=OCT_1)
+    with pytest.raises(discounts.UnknownCode, match=words):
+        discounts.start_with_code(
+            factory=globex, plan="workshop", code=name, by=None, trial=False, at=OCT_1
+        )
+
+    assert not Subscription.objects.filter(account__factory=globex).exists()
+
+
+def test_a_code_for_other_plans_is_refused(acme, stripe):
+    plant = catalogue.product_ids(stripe, plans.PLANT)
+    name = f"PLANT{random.randrange(10**9)}"
+    coupon = stripe._v1.coupons.create(
+        {"percent_off": 10, "duration": "forever", "applies_to": {"products": sorted(plant)}}
+    )
+    stripe.create_promotion_code(key=f"p-{name}", coupon_id=coupon.id, code=name)
+
+    assert offer(acme, name, "plant").percent_off == 10
+    with pytest.raises(discounts.UnknownCode, match=f"{name} is not for Workshop"):
+        offer(acme, name)
+
+
+def test_a_code_for_another_customer_or_used_before_is_refused(acme, account, globex, code, stripe):
+    name = f"MINE{random.randrange(10**9)}"
+    coupon = stripe.create_coupon(key=f"c-{name}", name=name, percent_off=Decimal(10))
+    stripe._v1.promotion_codes.create(
+        {
+            "code": name,
+            "customer": account.stripe_customer_id,
+            "promotion": {"type": "coupon", "coupon": coupon.id},
+        }
+    )
+    with pytest.raises(discounts.UnknownCode, match="for another customer"):
+        offer(globex, name)
+
+    redeem(acme, CODE)
+    Subscription.objects.update(ended_at=OCT_12)
+    with pytest.raises(discounts.UnknownCode, match="used before"):
+        offer(acme, CODE)
+
+
+def test_a_plan_that_begins_has_no_second_code(acme, account, globex):
+    with pytest.raises(discounts.UnknownCode, match="use it for the one you have"):
+        offer(acme, CODE)
+    with pytest.raises(discounts.UnknownCode, match="Start is free"):
+        offer(globex, CODE, "start")
+
+
+@pytest.mark.slow
+def test_the_first_invoice_is_what_the_preview_showed(acme, stripe, readings, code):
+    for n in range(3):
+        readings.add(f"machine:{n}", OCT_1 - HOUR, 5)
+        readings.add(f"machine:{n}", OCT_12, 5)
+    services.roll_up(factory=acme, until=OCT_1, at=OCT_1)
+    name = code(percent_off=Decimal(17))
+    shown = services.preview_change(factory=acme, plan="workshop", code=name, at=OCT_1)
+    started = discounts.start_with_code(
+        factory=acme, plan="workshop", code=name, by=None, trial=False, at=OCT_1
+    )
+    services.open_subscription(subscription_id=str(started.pk), simulated=True)
+    telling.tell_rest(account_id=str(started.account_id), at=OCT_1)
+
+    services.run_clock(factory=acme, until=NOV_1 + 3 * HOUR)
+
+    # By hand: 3 x 29.00 = 87.00; 17 % of it is 14.79.
+    assert (shown.month_after_minor, shown.month_off_minor) == (8700, 1479)
+    invoice = Invoice.objects.latest("created_at")
+    assert (invoice.total_minor, invoice.discount_minor) == (8700 - 1479, 1479)
+    live = Subscription.objects.get()
+    assert (live.code_told, live.percent_off, live.promotion_code) == (True, 17, name)
+
+
+def test_a_code_that_is_over_before_the_first_invoice_takes_nothing_off(acme, readings, stripe):
+    readings.add("machine:a", OCT_12 - HOUR, 5)
+    services.roll_up(factory=acme, until=OCT_12, at=OCT_12)
+
+    def off(code, *, trial):
+        shown = services.preview_change(
+            factory=acme, plan="workshop", code=code, trial=trial, at=OCT_12
+        )
+        return shown.month_off_minor
+
+    month = f"MONTH{random.randrange(10**9)}"
+    coupon = stripe.create_coupon(
+        key=f"c-{month}", name=month, percent_off=Decimal(10), duration="repeating", months=1
+    )
+    stripe.create_promotion_code(key=f"p-{month}", coupon_id=coupon.id, code=month)
+
+    # The trial is free until 1 December, so that its first invoice is made on 1 January.
+    assert (off(month, trial=False), off(month, trial=True)) == (290, 0)
+    assert (off(CODE, trial=False), off(CODE, trial=True)) == (580, 580)
+
+
+def test_a_code_used_up_since_it_was_typed_does_not_keep_the_plan(
+    acme, account, globex, code, stripe
+):
+    name = code(most=1)
+    started = discounts.start_with_code(
+        factory=globex, plan="workshop", code=name, by=None, trial=False, at=OCT_12
+    )
+    assert (started.percent_off, started.code_told) == (10, False)
+    found = stripe.promotion_code(name)
+    stripe.apply_promotion_code(
+        key=f"first-{name}", subscription_id=account.subscriptions.get().stripe_id,
+        promotion_code_id=found.id,
+    )  # fmt: skip
+
+    opened = services.open_subscription(subscription_id=str(started.pk), simulated=True)
+    telling.tell_rest(account_id=str(opened.account_id), at=OCT_12)
+
+    opened.refresh_from_db()
+    assert (opened.stripe_id is not None, opened.promotion_code, opened.percent_off) == (
+        True, "", None,
+    )  # fmt: skip
+    assert Notification.objects.filter(factory=globex, subject__contains="not accepted").exists()

@@ -1,6 +1,7 @@
 """Usage, bill, plan and invoices as their owner sees them, and what they keep from others."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -9,6 +10,7 @@ from billing import documents, services
 from billing import selectors as billing_selectors
 from billing.gateways import StripeAway
 from billing.models import CreditNote, Invoice, InvoiceLine, Subscription
+from billing.services import discounts
 from production import services as production_services
 from tenants.context import factory_context
 from tenants.models import AuditEntry
@@ -93,6 +95,52 @@ def test_a_confirmed_trial_starts(portal, acme):
     assert subscription is not None
     assert subscription.trial_end is not None
     assert "Free trial until" in text(portal().get("/usage/plan/"))
+
+
+def test_a_code_is_checked_and_its_discount_shown_before_the_plan_begins(portal, acme, heard):
+    heard({"speed": 1.0}, at=timezone.now() - timedelta(hours=2))
+    services.roll_up(factory=acme)
+    owner, wish = portal(), {"plan": "workshop", "trial": "", "stamp": "", "code": " welcome20"}
+
+    checked = text(owner.post("/usage/plan/", {**wish, "check": "1"}))
+    unseen = owner.post("/usage/plan/", wish)
+
+    assert "WELCOME20 takes 20 % off all invoices made before" in checked
+    assert "\u20ac23.20" in checked
+    assert 'value="welcome20"' in checked
+    assert unseen.status_code == 409
+    assert billing_selectors.subscription_of(acme) is None
+    owner.post("/usage/plan/", {**wish, "stamp": "WELCOME20:20"})
+    begun = billing_selectors.subscription_of(acme)
+    assert begun is not None
+    assert (begun.promotion_code, begun.percent_off) == ("WELCOME20", 20)
+    assert "Discount of 20 %" in text(owner.get("/usage/plan/"))
+
+
+def test_a_code_that_is_not_good_is_named_and_kept(portal, acme, monkeypatch):
+    monkeypatch.setattr(discounts, "gateway", lambda: SimpleNamespace(promotion_code=no_code))
+
+    answer = portal().get("/usage/plan/preview/?plan=workshop&trial=1&code=nothing-like-it")
+    refused = portal().post("/usage/plan/", {"plan": "workshop", "code": "nothing-like-it"})
+
+    for page in (answer, refused):
+        assert page.status_code == 422
+        content = page.content.decode()
+        assert "There is no such code: NOTHING-LIKE-IT. Correct it, or take it out" in content
+        assert 'value="nothing-like-it"' in content
+    assert billing_selectors.subscription_of(acme) is None
+
+
+def no_code(_code):
+    return None
+
+
+def test_a_code_that_cannot_be_checked_says_so(portal, acme):
+    answer = portal().post("/usage/plan/", {"plan": "workshop", "code": "SOMETHING"})
+
+    assert answer.status_code == 422
+    assert "SOMETHING cannot be checked now" in answer.content.decode()
+    assert billing_selectors.subscription_of(acme) is None
 
 
 def test_a_trial_is_offered_once(portal, acme):
