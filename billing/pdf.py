@@ -3,12 +3,15 @@
 Source: ISO 32000-1 (PDF 1.7), sections 7.5 (file structure), 9.6.2.2 (standard fonts).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 595, 842
 # Widths of Helvetica's digits and signs in thousandths of the size (Adobe Core 14 AFM); amounts
 # are set flush right with them. Other characters count as 556.
 _NARROW = {" ": 278, ".": 278, ",": 278, "-": 333, "(": 333, ")": 333, "/": 278}
+_LEFT, _RIGHT, _BOTTOM = 50, 545, 770
+_STEP = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,36 @@ class Rule:
 
 
 Mark = Text | Rule
+
+
+class Sheet:
+    """Pages that are filled from the top; a new one begins where one is full."""
+
+    def __init__(self, heading: str) -> None:
+        self._pages: list[list[Mark]] = [[Text(_LEFT, 70, heading, 20, bold=True)]]
+        self._y = 105.0
+
+    def line(self, left: str, right: str = "", *, bold: bool = False) -> None:
+        """Write a line; `right` is set flush right, so let it be an amount or a date."""
+        if self._y > _BOTTOM:
+            self._pages.append([])
+            self._y = 60.0
+        page = self._pages[-1]
+        page.append(Text(_LEFT, self._y, left[:90], bold=bold))
+        if right:
+            page.append(Text(_RIGHT, self._y, right, bold=bold, right=True))
+        self._y += _STEP
+
+    def rule(self) -> None:
+        self._pages[-1].append(Rule(self._y - _STEP / 2))
+        self._y += _STEP / 2
+
+    def lines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.line(text)
+
+    def document(self, *, title: str) -> bytes:
+        return document(self._pages, title=title)
 
 
 def document(pages: list[list[Mark]], *, title: str) -> bytes:
