@@ -1,21 +1,21 @@
 """Invoices with their lines and files, and everything that was billed as tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.db import connection
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from billing import documents
+from billing import documents, tables
 from billing import selectors as billing_selectors
 from billing.gateways import StripeAway
 from billing.models import Invoice
 from frontend import bill_invoices
 from frontend.pages import may, page
-from telemetry.device_list import written
-from tenants.models import Factory
+from tenants import streaming
 from tenants.requests import PortalRequest
 from tenants.standing import works_suspended
 
@@ -80,37 +80,36 @@ def _file(request: PortalRequest, found: Invoice, *, url: str, name: str) -> Htt
         )
     else:
         safe = "".join(c for c in name if c.isalnum() or c in "-_")
-        answer = HttpResponse(body, content_type="application/pdf")
-        answer.headers["Content-Disposition"] = f'attachment; filename="{safe}.pdf"'
-        return answer
+        return _attached(body, f"{safe}.pdf")
     return redirect("frontend:invoice", invoice_id=found.pk)
 
 
-Rows = Callable[[Factory], Iterable[Sequence[str]]]
-_TABLES: dict[str, tuple[Sequence[str], Rows]] = {
-    "invoices": (
-        bill_invoices.INVOICE_COLUMNS,
-        lambda f: bill_invoices.invoice_table(billing_selectors.invoices_with_credits(f)),
-    ),
-    "lines": (
-        bill_invoices.LINE_COLUMNS,
-        lambda f: bill_invoices.line_table(billing_selectors.invoices_with_credits(f)),
-    ),
-    "usage": (
-        bill_invoices.LEDGER_COLUMNS,
-        lambda f: bill_invoices.ledger_table(billing_selectors.ledger_days(f)),
-    ),
-}
+def _attached(body: bytes, name: str) -> HttpResponse:
+    answer = HttpResponse(body, content_type="application/pdf")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+_TABLES = {"invoices": tables.INVOICES, "lines": tables.LINES, "usage": tables.USAGE}
 
 
 @works_suspended
 @require_GET
 @page(VIEW)
-def history(request: PortalRequest, table: str) -> HttpResponse:
+def history(request: PortalRequest, table: str) -> StreamingHttpResponse:
     """Answer the whole history of the bill as a CSV in which no cell is a formula."""
-    columns, rows = _TABLES[table]
-    body = written(columns, rows(request.factory))
-    answer = HttpResponse(body, content_type="text/csv; charset=utf-8")
-    name = f"{request.factory.schema_name}-{table}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return streaming.attachment(
+        request,
+        _page_by_page(_TABLES[table].csv(request.factory)),
+        name=f"{request.factory.schema_name}-{table}.csv",
+        content_type="text/csv; charset=utf-8",
+        n_bytes=None,
+    )
+
+
+def _page_by_page(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the database connection back between pieces: each may be read in another thread."""
+    for piece in pieces:
+        if not connection.in_atomic_block:
+            connection.close()
+        yield piece
