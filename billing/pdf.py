@@ -3,6 +3,7 @@
 Source: ISO 32000-1 (PDF 1.7), sections 7.5 (file structure), 9.6.2.2 (standard fonts).
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ WIDTH, HEIGHT = 595, 842
 # Widths of Helvetica's digits and signs in thousandths of the size (Adobe Core 14 AFM); amounts
 # are set flush right with them. Other characters count as 556.
 _NARROW = {" ": 278, ".": 278, ",": 278, "-": 333, "(": 333, ")": 333, "/": 278}
-_LEFT, _RIGHT, _BOTTOM = 50, 545, 770
+_LEFT, _COLUMN, _RIGHT, _BOTTOM = 50, 190, 545, 770
 _STEP = 15
+# Letters outside the font's encoding that Unicode does not take apart.
+_PLAIN = {"Ł": "L", "ł": "l", "Đ": "D", "đ": "d", "Ħ": "H", "ħ": "h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Sheet:
         if right:
             page.append(Text(_RIGHT, self._y, right, bold=bold, right=True))
         self._y += _STEP
+
+    def fact(self, name: str, words: str) -> None:
+        """Write what something is called and, in a column of its own, what it is."""
+        self.line(name)
+        self._pages[-1].append(Text(_COLUMN, self._y - _STEP, words[:70]))
 
     def rule(self) -> None:
         self._pages[-1].append(Rule(self._y - _STEP / 2))
@@ -106,8 +114,18 @@ def _file(objects: list[bytes]) -> bytes:
     return bytes(out) + f"{trailer}startxref\n{start}\n%%EOF\n".encode()
 
 
+def _fitting(sign: str) -> str:
+    """Return a sign, or its plain letter where the font has none with its marks: Łódź as Lódz."""
+    try:
+        sign.encode("cp1252")
+    except UnicodeEncodeError:
+        plain = unicodedata.normalize("NFKD", sign).encode("cp1252", "ignore").decode("cp1252")
+        return plain or _PLAIN.get(sign, "?")
+    return sign
+
+
 def _escaped(text: str) -> bytes:
-    raw = text.encode("cp1252", "replace")
+    raw = "".join(map(_fitting, text)).encode("cp1252")
     for sign in (b"\\", b"(", b")"):
         raw = raw.replace(sign, b"\\" + sign)
     return raw

@@ -26,6 +26,7 @@ class InvoiceRow:
     amount: str
     credited: str
     has_file: bool
+    has_receipt: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _row(invoice: Invoice) -> InvoiceRow:
         amount=money(invoice.total_minor, invoice.currency),
         credited=money(-credited, invoice.currency) if credited else "",
         has_file=bool(invoice.pdf_url),
+        has_receipt=invoice.has_receipt,
     )
 
 

@@ -1,6 +1,7 @@
 """Invoices with their lines and files, and everything that was billed as tables."""
 
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -9,7 +10,7 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from billing import documents, tables
+from billing import documents, receipts, tables
 from billing import selectors as billing_selectors
 from billing.gateways import StripeAway
 from billing.models import Invoice
@@ -55,6 +56,23 @@ def invoice(request: PortalRequest, invoice_id: int) -> HttpResponse:
 def invoice_pdf(request: PortalRequest, invoice_id: int) -> HttpResponse:
     found = _invoice(request, invoice_id)
     return _file(request, found, url=found.pdf_url, name=found.number or "draft")
+
+
+@works_suspended
+@require_GET
+@page(VIEW)
+def invoice_receipt(request: PortalRequest, invoice_id: int) -> HttpResponse:
+    found = _invoice(request, invoice_id)
+    try:
+        body = receipts.receipt(found, zone=ZoneInfo(request.factory.time_zone))
+    except receipts.NoReceipt:
+        raise Http404 from None
+    except StripeAway:
+        messages.error(
+            request, "The payment provider does not answer, so the receipt cannot be made now."
+        )
+        return redirect("frontend:invoice", invoice_id=found.pk)
+    return _attached(body, receipts.file_name(found))
 
 
 @works_suspended

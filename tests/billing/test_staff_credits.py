@@ -199,7 +199,7 @@ def test_a_lost_answer_is_found_by_the_same_form_and_given_once(sam, acme, paid,
 
 
 def test_stripe_going_away_after_the_credit_keeps_it_written_down(sam, acme, paid, wire):
-    told = []
+    told: list[str] = []
 
     def go(method, path):
         if told:

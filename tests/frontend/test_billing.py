@@ -6,8 +6,9 @@ import pytest
 from django.test import AsyncRequestFactory
 from django.utils import timezone
 
-from billing import documents, services
+from billing import documents, receipts, services
 from billing import selectors as billing_selectors
+from billing.answers import StripePaid, StripePayment
 from billing.gateways import StripeAway
 from billing.models import CreditNote, Invoice, InvoiceLine, LedgerEntry, Subscription
 from billing.selectors import history
@@ -15,6 +16,7 @@ from frontend.views import billing_invoices
 from production import services as production_services
 from tenants.context import factory_context
 from tenants.models import AuditEntry, Membership, User
+from tests.billing.papers import pdf_texts
 
 NOV_1 = datetime(2026, 11, 1, tzinfo=UTC)
 DEC_1 = datetime(2026, 12, 1, tzinfo=UTC)
@@ -219,6 +221,62 @@ def test_a_pdf_that_cannot_be_fetched_says_why(portal, invoice, monkeypatch, err
     monkeypatch.setattr(documents, "pdf", refuse)
 
     assert words in text(portal().get(f"/invoices/{invoice.pk}/pdf", follow=True))
+
+
+def paid_by_card(monkeypatch, paid=None):
+    """Have Stripe say so, or that it is away."""
+
+    class Gateway:
+        def paid(self, _invoice_id):
+            if paid is None:
+                raise StripeAway("x")
+            return paid
+
+    monkeypatch.setattr(receipts, "gateway", Gateway)
+
+
+VISA = StripePaid("Takt", "Acme", (), "", (), (StripePayment(4640, 0, "visa", "4242"),))
+
+
+@pytest.mark.parametrize("standing", ["good", "read_only", "suspended"])
+def test_a_paid_invoice_has_a_receipt_in_every_standing(portal, invoice, monkeypatch, standing):
+    paid_by_card(monkeypatch, VISA)
+    stand(invoice.account.factory, standing)
+    path = f"/invoices/{invoice.pk}/receipt"
+
+    for page in ("/invoices/", f"/invoices/{invoice.pk}/"):
+        assert f'href="{path}"' in text(portal().get(page))
+    answer = portal().get(path)
+
+    assert "Visa ending 4242" in pdf_texts(answer.content)
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="receipt-ABC-0001.pdf"'
+
+
+def test_what_is_not_paid_has_no_receipt(portal, invoice, monkeypatch):
+    paid_by_card(monkeypatch, VISA)
+    Invoice.objects.filter(pk=invoice.pk).update(status="open", paid_minor=0)
+
+    assert portal().get(f"/invoices/{invoice.pk}/receipt").status_code == 404
+    for page in ("/invoices/", f"/invoices/{invoice.pk}/"):
+        assert "/receipt" not in text(portal().get(page))
+
+
+def test_a_receipt_waits_for_stripe(portal, invoice, monkeypatch):
+    paid_by_card(monkeypatch)
+
+    page = text(portal().get(f"/invoices/{invoice.pk}/receipt", follow=True))
+
+    assert "the receipt cannot be made now" in page
+
+
+def test_a_receipt_is_for_who_may_see_the_bill_of_its_factory(portal, globex, invoice, monkeypatch):
+    paid_by_card(monkeypatch, VISA)
+    path = f"/invoices/{invoice.pk}/receipt"
+
+    assert portal("admin").get(path).status_code == 200
+    assert portal("engineer").get(path).status_code == 403
+    assert portal("owner", globex).get(path).status_code == 404
 
 
 def test_another_factory_s_invoice_and_credit_note_are_not_there(portal, globex, credit_note):
