@@ -1,6 +1,7 @@
 """Usage, bill, plan and invoices as their owner sees them, and what they keep from others."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import AsyncRequestFactory
@@ -348,7 +349,7 @@ def test_a_long_history_comes_page_by_page(portal, invoice, monkeypatch):
 def test_over_asgi_the_history_is_not_gathered_in_memory_first(acme, invoice):
     """A plain iterator would be read to its end before the first byte leaves."""
     user = User.objects.get(email="owner@acme.example")
-    request = AsyncRequestFactory().get("/invoices/invoices.csv", secure=True)
+    request: Any = AsyncRequestFactory().get("/invoices/invoices.csv", secure=True)
     request.user, request.factory = user, acme
     request.membership = Membership.objects.get(user=user, factory=acme)
 
