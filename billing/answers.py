@@ -196,6 +196,31 @@ class StripeCreditNote:
 
 
 @dataclass(frozen=True, slots=True)
+class StripePayment:
+    """What was collected of an invoice at once, in minor units, and what of it went back.
+
+    `brand` and `last4` are those of the card; without them it was paid in another way.
+    """
+
+    amount: int
+    refunded: int
+    brand: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True)
+class StripePaid:
+    """Who paid an invoice and whom, as the invoice names them, and how."""
+
+    seller: str
+    payer: str
+    payer_address: tuple[str, ...]
+    payer_email: str
+    payer_tax_ids: tuple[str, ...]
+    payments: tuple[StripePayment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UsageEvent:
     """Usage to be told: `identifier` makes that it is counted once."""
 
@@ -298,6 +323,36 @@ def invoice(body: Any, lines: Sequence[Any]) -> StripeInvoice:
         subscription_id=details.subscription if details else "",
         billing_reason=body.billing_reason or "",
         lines=tuple(_line(line) for line in lines),
+    )
+
+
+def paid(body: Any, charges: Sequence[Any]) -> StripePaid:
+    """Read who paid an invoice, with the charges that did."""
+    return StripePaid(
+        seller=body.account_name or "",
+        payer=body.customer_name or "",
+        payer_address=_address(body.customer_address),
+        payer_email=body.customer_email or "",
+        payer_tax_ids=tuple(each.value for each in body.customer_tax_ids or () if each.value),
+        payments=tuple(_payment(charge) for charge in charges),
+    )
+
+
+def _address(body: Any) -> tuple[str, ...]:
+    if body is None:
+        return ()
+    city = " ".join(filter(None, (body.postal_code, body.city)))
+    return tuple(filter(None, (body.line1, body.line2, city, body.state, body.country)))
+
+
+def _payment(body: Any) -> StripePayment:
+    details = body.payment_method_details
+    card = details and getattr(details, "card", None)
+    return StripePayment(
+        amount=body.amount_captured,
+        refunded=body.amount_refunded,
+        brand=(card.brand or "") if card else "",
+        last4=(card.last4 or "") if card else "",
     )
 
 

@@ -40,3 +40,8 @@ def split(amount: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: amount - sum(parts)]:
         parts[i] += 1
     return parts
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """Write an amount of minor units with its currency: 1,234.56 EUR."""
+    return f"{Decimal(amount_minor) / 100:,.2f} {currency}"

@@ -1,11 +1,10 @@
-"""The pages of invoices: what Stripe says of each, in words, and all of it as tables."""
+"""The pages of invoices: what Stripe says of each, in words."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from billing.models import CreditNote, Invoice
-from billing.selectors import LedgerDay
 from frontend.bill import date_words
 from frontend.formats import money
 
@@ -27,6 +26,7 @@ class InvoiceRow:
     amount: str
     credited: str
     has_file: bool
+    has_receipt: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def _row(invoice: Invoice) -> InvoiceRow:
         amount=money(invoice.total_minor, invoice.currency),
         credited=money(-credited, invoice.currency) if credited else "",
         has_file=bool(invoice.pdf_url),
+        has_receipt=invoice.has_receipt,
     )
 
 
@@ -150,68 +151,3 @@ def _period(start: datetime, end: datetime) -> str:
     if first.year != last.year:
         return f"{date_words(first)} to {date_words(last)}"
     return f"{first.day} {first:%B} to {date_words(last)}"
-
-
-INVOICE_COLUMNS = (
-    "number", "status", "currency", "total_minor", "due_minor", "paid_minor", "subtotal_minor",
-    "discount_minor", "tax_minor", "credited_minor", "period_start", "period_end", "created_at",
-    "finalized_at", "paid_at",
-)  # fmt: skip
-LINE_COLUMNS = (
-    "invoice", "position", "description", "quantity", "amount_minor", "currency", "period_start",
-    "period_end",
-)  # fmt: skip
-LEDGER_COLUMNS = ("day", "meter", "quantity", "billed_in")
-
-
-def invoice_table(found: Iterable[Invoice]) -> Iterator[list[str]]:
-    """Return the invoices as rows of text, amounts in minor units, times in UTC."""
-    for invoice in found:
-        yield [
-            invoice.number or "draft",
-            invoice.status,
-            invoice.currency,
-            str(invoice.total_minor),
-            str(invoice.due_minor),
-            str(invoice.paid_minor),
-            str(invoice.subtotal_minor),
-            str(invoice.discount_minor),
-            str(invoice.tax_minor),
-            str(sum(note.amount_minor for note in _credits(invoice))),
-            *(
-                _time(at)
-                for at in (
-                    invoice.period_start,
-                    invoice.period_end,
-                    invoice.created_at,
-                    invoice.finalized_at,
-                    invoice.paid_at,
-                )
-            ),
-        ]
-
-
-def line_table(found: Iterable[Invoice]) -> Iterator[list[str]]:
-    """Return the lines of the invoices as rows of text."""
-    for invoice in found:
-        for line in sorted(invoice.lines.all(), key=lambda line: line.position):
-            yield [
-                invoice.number or "draft",
-                str(line.position),
-                line.description,
-                "" if line.quantity is None else str(line.quantity),
-                str(line.amount_minor),
-                invoice.currency,
-                _time(line.period_start),
-                _time(line.period_end),
-            ]
-
-
-def ledger_table(found: Iterable[LedgerDay]) -> Iterator[list[str]]:
-    """Return what the ledger holds, by UTC day and meter, as rows of text."""
-    for row in found:
-        yield [row.on.isoformat(), row.meter, str(row.quantity), f"{row.billed_in:%Y-%m}"]
-
-
-def _time(at: datetime | None) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else ""

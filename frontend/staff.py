@@ -49,6 +49,7 @@ ACTION_WORDS = {
     "staff.sent_again": "Takt sent a message again",
     "staff.usage_sent_again": "Takt sent usage to Stripe again",
     "staff.event_replayed": "Takt applied a message of Stripe again",
+    "billing.credited": "Takt gave money back",
     "plan.changed": "Changed the plan",
 }
 

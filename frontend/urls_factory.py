@@ -260,6 +260,11 @@ urlpatterns = [
     path("invoices/<int:invoice_id>/", billing_invoices.invoice, name="invoice"),
     path("invoices/<int:invoice_id>/pdf", billing_invoices.invoice_pdf, name="invoice-pdf"),
     path(
+        "invoices/<int:invoice_id>/receipt",
+        billing_invoices.invoice_receipt,
+        name="invoice-receipt",
+    ),
+    path(
         "invoices/<int:invoice_id>/credit-notes/<int:credit_note_id>/pdf",
         billing_invoices.credit_note_pdf,
         name="invoice-credit-note",

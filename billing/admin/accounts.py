@@ -9,8 +9,8 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 
 from billing import plans
-from billing.admin.words import money
 from billing.models import BillingAccount, BookedAddOn, PlanTerm, Subscription, YearlyMachines
+from billing.money import money
 from tenants.admin.records import Records, Rows
 
 

@@ -4,10 +4,14 @@ from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 
-from billing.admin.words import money
+from billing.admin import credit_page
 from billing.models import CreditNote, Invoice, InvoiceLine
+from billing.money import money
+from billing.services.credits import left_to_credit
 from tenants.admin.records import Records, Rows
 
 _ACCOUNT = ("account__name", "account__factory__schema_name")
@@ -25,6 +29,18 @@ class LinesOfInvoice(Rows):
         return money(line.amount_minor, line.invoice.currency)
 
 
+class CreditNotesOfInvoice(Rows):
+    model = CreditNote
+    fields = readonly_fields = ("number", "amount", "reason", "memo", "by", "status", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[CreditNote]":
+        return CreditNote.objects.select_related("invoice", "by").order_by("created_at", "pk")
+
+    @admin.display()
+    def amount(self, note: CreditNote) -> str:
+        return money(note.amount_minor, note.invoice.currency)
+
+
 @admin.register(Invoice)
 class InvoiceRecords(Records):
     list_display = ("name", "account", "status", "total", "due", "period_end", "paid_at")
@@ -32,12 +48,28 @@ class InvoiceRecords(Records):
     list_select_related = ("account",)
     search_fields = ("number", "stripe_id", *_ACCOUNT)
     ordering = ("-created_at", "pk")
-    inlines: ClassVar = [LinesOfInvoice]
+    inlines: ClassVar = [LinesOfInvoice, CreditNotesOfInvoice]
     fields = (
         "name", "account", "status", "total", "due", "paid", "period_start", "period_end",
         "billing_reason", "created_at", "finalized_at", "paid_at", "n_attempts",
         "next_attempt_at", "stripe_id", "hosted_url", "pdf_url", "synced_at",
     )  # fmt: skip
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.credit)
+        return [path("<int:invoice_id>/credit/", view, name="credit"), *super().get_urls()]
+
+    def links(self, object_id: str) -> list[tuple[str, str]]:
+        found = Invoice.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        if found is None or not left_to_credit(found):
+            return []
+        return [(reverse("admin:credit", args=[found.pk]), "Credit…")]
+
+    def credit(self, request: HttpRequest, invoice_id: int) -> HttpResponse:
+        """Give back a part or all of an invoice."""
+        rows = Invoice.objects.select_related("account__factory")
+        invoice = get_object_or_404(rows, pk=invoice_id)
+        return credit_page.answer(request, invoice, self.admin_site.each_context(request))
 
     @admin.display(description="number", ordering="number")
     def name(self, invoice: Invoice) -> str:

@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 
-from billing.admin.words import money
 from billing.models import Adjustment, LedgerDelivery, LedgerEntry, ProofLine, ProofRun
+from billing.money import money
 from billing.services.sending_again import send_again
 from tenants.admin.records import Records, Rows
 from tenants.requests import staff_of

@@ -78,6 +78,7 @@ INVOICE = OpenApiExample(
         "discount_minor": 0,
         "tax_minor": 0,
         "has_pdf": True,
+        "has_receipt": True,
         "credit_notes": [],
         "lines": [
             {

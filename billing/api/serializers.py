@@ -91,13 +91,15 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
     lines = InvoiceLineSerializer(many=True)
     credit_notes = CreditNoteSerializer(many=True)
     has_pdf = serializers.SerializerMethodField()
+    has_receipt = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = Invoice
         fields = (
             "id", "number", "status", "currency", "total_minor", "due_minor", "paid_minor",
             "subtotal_minor", "discount_minor", "tax_minor", "period_start", "period_end",
-            "created_at", "finalized_at", "paid_at", "has_pdf", "lines", "credit_notes",
+            "created_at", "finalized_at", "paid_at", "has_pdf", "has_receipt", "lines",
+            "credit_notes",
         )  # fmt: skip
 
     def get_has_pdf(self, invoice: Invoice) -> bool:

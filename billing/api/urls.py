@@ -14,5 +14,6 @@ urlpatterns = [
     path("invoices/", views.InvoiceListView.as_view(), name="invoice-list"),
     path("invoices/<int:invoice_id>/", views.InvoiceView.as_view(), name="invoice"),
     path("invoices/<int:invoice_id>/pdf/", views.InvoicePdfView.as_view(), name="invoice-pdf"),
+    path("invoices/<int:invoice_id>/receipt/", views.ReceiptView.as_view(), name="invoice-receipt"),
     path("ledger/", views.LedgerView.as_view(), name="ledger"),
 ]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import documents, selectors
+from billing import documents, receipts, selectors
 from billing.api import examples
 from billing.api.serializers import (
     InvoiceSerializer,
@@ -115,6 +116,38 @@ class InvoicePdfView(APIView):
             body = documents.pdf(invoice.pdf_url)
         except documents.NoDocument as error:
             raise Conflict("There is no PDF of this invoice yet.") from error
+        except StripeAway as error:
+            raise DocumentAway from error
+        return HttpResponse(body, content_type="application/pdf")
+
+
+class ReceiptView(APIView):
+    """The proof that an invoice was paid, as a file."""
+
+    required_permission = "billing.view"
+    works_suspended = True
+
+    @extend_schema(
+        operation_id="invoices_receipt",
+        tags=["billing"],
+        summary="The receipt of a paid invoice",
+        description="A PDF: who paid whom, when (in the factory's time zone), how much, with which"
+        " card, and what was given back since. 404 where nothing was paid: `has_receipt`.",
+        responses={
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            404: OpenApiResponse(ErrorSerializer, "No such invoice, or nothing was paid for it"),
+            503: OpenApiResponse(ErrorSerializer, "The payment provider does not answer"),
+        },
+    )
+    def get(self, _request: Request, invoice_id: int) -> HttpResponse:
+        factory = current_factory()
+        invoice = selectors.invoices_with_credits(factory).filter(pk=invoice_id).first()
+        if invoice is None:
+            raise Http404
+        try:
+            body = receipts.receipt(invoice, zone=ZoneInfo(factory.time_zone))
+        except receipts.NoReceipt as error:
+            raise Http404 from error
         except StripeAway as error:
             raise DocumentAway from error
         return HttpResponse(body, content_type="application/pdf")

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from billing import answers
-from billing.answers import StripeInvoice, StripePendingItem
+from billing.answers import StripeInvoice, StripePaid, StripePendingItem
 from billing.gateways.calls import Calls, StripeRefused, proration, seconds, typed, wrapped
 
 
@@ -72,6 +72,26 @@ class Invoices(Calls):
         """
         with wrapped():
             return self._invoice(self._v1.invoices.pay(invoice_id, {}, {"idempotency_key": key}))
+
+    def paid(self, invoice_id: str) -> StripePaid:
+        """Return who paid an invoice and how, with what went back of each charge since.
+
+        Source: docs.stripe.com/api/invoice-payment/object
+        """
+        with wrapped():
+            body: Any = self._v1.invoices.retrieve(invoice_id, {"expand": ["payments"]})
+            payments = [each.payment for each in body.payments.data if each.status == "paid"]
+            charges = [self._charge(each) for each in payments]
+            return answers.paid(body, [c for c in charges if c and c.status == "succeeded"])
+
+    def _charge(self, payment: Any) -> Any:
+        """Return the newest charge of a payment, None where it was made outside of Stripe."""
+        if payment.type == "payment_intent":
+            intent = self._v1.payment_intents.retrieve(
+                payment.payment_intent, {"expand": ["latest_charge"]}
+            )
+            return intent.latest_charge
+        return self._v1.charges.retrieve(payment.charge) if payment.type == "charge" else None
 
     def add_invoice_item(
         self,

@@ -39,6 +39,11 @@ class Invoice(models.Model):
     def __str__(self) -> str:
         return self.number or self.stripe_id
 
+    @property
+    def has_receipt(self) -> bool:
+        """Say whether money was paid for it: not where it came to nought, or a balance paid all."""
+        return self.status == "paid" and self.paid_minor > 0
+
 
 class InvoiceLine(models.Model):
     """A line of an invoice, in Stripe's order."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from billing.pdf import Sheet
 from billing.sandbox.call import Call
-from billing.sandbox.pdf import Mark, Rule, Text, document
 from billing.sandbox.store import Object
 
 # Currencies without a minor unit (docs.stripe.com/currencies#zero-decimal).
@@ -12,8 +12,6 @@ _WHOLE = {
     "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
     "xaf", "xof", "xpf",
 }  # fmt: skip
-_LEFT, _RIGHT, _BOTTOM = 50, 545, 770
-_STEP = 15
 
 
 def money(amount: int, currency: str) -> str:
@@ -25,35 +23,9 @@ def day(at: int | None) -> str:
     return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%d %b %Y}"
 
 
-class _Sheet:
-    """Pages that are filled from the top; a new one begins where one is full."""
-
-    def __init__(self, heading: str) -> None:
-        self.pages: list[list[Mark]] = [[Text(_LEFT, 70, heading, 20, bold=True)]]
-        self.y = 105.0
-
-    def line(self, left: str, right: str = "", *, bold: bool = False) -> None:
-        if self.y > _BOTTOM:
-            self.pages.append([])
-            self.y = 60.0
-        page = self.pages[-1]
-        page.append(Text(_LEFT, self.y, left[:90], bold=bold))
-        if right:
-            page.append(Text(_RIGHT, self.y, right, bold=bold, right=True))
-        self.y += _STEP
-
-    def rule(self) -> None:
-        self.pages[-1].append(Rule(self.y - _STEP / 2))
-        self.y += _STEP / 2
-
-    def lines(self, texts: Iterator[str]) -> None:
-        for text in texts:
-            self.line(text)
-
-
 def invoice_pdf(call: Call, invoice: Object) -> bytes:
     """Return an invoice: number, dates, both parties, lines, totals, what was paid."""
-    sheet, currency = _Sheet("Invoice"), invoice["currency"]
+    sheet, currency = Sheet("Invoice"), invoice["currency"]
     sheet.line("Invoice number", invoice["number"] or "draft")
     sheet.line("Date of issue", day(invoice["effective_at"] or invoice["created"]))
     if invoice["due_date"]:
@@ -66,10 +38,10 @@ def invoice_pdf(call: Call, invoice: Object) -> bytes:
             sheet.line(f"    {day(period['start'])} - {day(period['end'])}")
     sheet.rule()
     _totals(call, sheet, invoice)
-    return document(sheet.pages, title=f"Invoice {invoice['number'] or 'draft'}")
+    return sheet.document(title=f"Invoice {invoice['number'] or 'draft'}")
 
 
-def _parties(sheet: _Sheet, invoice: Object) -> None:
+def _parties(sheet: Sheet, invoice: Object) -> None:
     sheet.rule()
     sheet.line(invoice["account_name"], bold=True)
     sheet.line("Bill to", bold=True)
@@ -91,7 +63,7 @@ def _address(address: Object | None) -> Iterator[str]:
             yield part
 
 
-def _totals(call: Call, sheet: _Sheet, invoice: Object) -> None:
+def _totals(call: Call, sheet: Sheet, invoice: Object) -> None:
     currency = invoice["currency"]
     sheet.line("Subtotal", money(invoice["subtotal"], currency))
     for part in invoice["total_discount_amounts"]:
@@ -124,7 +96,7 @@ def _totals(call: Call, sheet: _Sheet, invoice: Object) -> None:
 
 def receipt_pdf(call: Call, charge: Object) -> bytes:
     """Return the receipt of a charge."""
-    sheet, card = _Sheet("Receipt"), charge["payment_method_details"]["card"]
+    sheet, card = Sheet("Receipt"), charge["payment_method_details"]["card"]
     sheet.line("Charge", charge["id"])
     sheet.line("Date paid", day(charge["created"]))
     sheet.line("Payment method", f"{card['brand'].title()} {card['last4']}")
@@ -135,12 +107,12 @@ def receipt_pdf(call: Call, charge: Object) -> bytes:
     sheet.line("Amount paid", money(charge["amount_captured"], charge["currency"]), bold=True)
     if charge["amount_refunded"]:
         sheet.line("Refunded", money(charge["amount_refunded"], charge["currency"]))
-    return document(sheet.pages, title="Receipt")
+    return sheet.document(title="Receipt")
 
 
 def credit_note_pdf(call: Call, note: Object) -> bytes:
     """Return a credit note with its lines and where the money went."""
-    sheet, currency = _Sheet("Credit note"), note["currency"]
+    sheet, currency = Sheet("Credit note"), note["currency"]
     invoice = call.get("invoice", note["invoice"])
     sheet.line("Credit note number", note["number"])
     sheet.line("Invoice number", invoice["number"] or "")
@@ -157,4 +129,4 @@ def credit_note_pdf(call: Call, note: Object) -> bytes:
         sheet.line("Refunded to the card", money(refunded, currency))
     if note["memo"]:
         sheet.line(note["memo"])
-    return document(sheet.pages, title=f"Credit note {note['number']}")
+    return sheet.document(title=f"Credit note {note['number']}")

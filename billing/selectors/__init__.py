@@ -21,6 +21,8 @@ from billing.selectors.fit import Excess, excess, machines_in_use
 from billing.selectors.history import (
     LedgerDay,
     counted_to,
+    every_invoice,
+    every_ledger_row,
     invoices_with_credits,
     ledger,
     ledger_days,
@@ -56,6 +58,8 @@ __all__ = [
     "budget_view",
     "cap_views",
     "counted_to",
+    "every_invoice",
+    "every_ledger_row",
     "excess",
     "invoices",
     "invoices_with_credits",

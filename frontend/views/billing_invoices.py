@@ -1,21 +1,22 @@
 """Invoices with their lines and files, and everything that was billed as tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.db import connection
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from billing import documents
+from billing import documents, receipts, tables
 from billing import selectors as billing_selectors
 from billing.gateways import StripeAway
 from billing.models import Invoice
 from frontend import bill_invoices
 from frontend.pages import may, page
-from telemetry.device_list import written
-from tenants.models import Factory
+from tenants import streaming
 from tenants.requests import PortalRequest
 from tenants.standing import works_suspended
 
@@ -60,6 +61,23 @@ def invoice_pdf(request: PortalRequest, invoice_id: int) -> HttpResponse:
 @works_suspended
 @require_GET
 @page(VIEW)
+def invoice_receipt(request: PortalRequest, invoice_id: int) -> HttpResponse:
+    found = _invoice(request, invoice_id)
+    try:
+        body = receipts.receipt(found, zone=ZoneInfo(request.factory.time_zone))
+    except receipts.NoReceipt:
+        raise Http404 from None
+    except StripeAway:
+        messages.error(
+            request, "The payment provider does not answer, so the receipt cannot be made now."
+        )
+        return redirect("frontend:invoice", invoice_id=found.pk)
+    return _attached(body, receipts.file_name(found))
+
+
+@works_suspended
+@require_GET
+@page(VIEW)
 def credit_note_pdf(request: PortalRequest, invoice_id: int, credit_note_id: int) -> HttpResponse:
     found = _invoice(request, invoice_id)
     note = found.credit_notes.filter(pk=credit_note_id).first()
@@ -80,37 +98,36 @@ def _file(request: PortalRequest, found: Invoice, *, url: str, name: str) -> Htt
         )
     else:
         safe = "".join(c for c in name if c.isalnum() or c in "-_")
-        answer = HttpResponse(body, content_type="application/pdf")
-        answer.headers["Content-Disposition"] = f'attachment; filename="{safe}.pdf"'
-        return answer
+        return _attached(body, f"{safe}.pdf")
     return redirect("frontend:invoice", invoice_id=found.pk)
 
 
-Rows = Callable[[Factory], Iterable[Sequence[str]]]
-_TABLES: dict[str, tuple[Sequence[str], Rows]] = {
-    "invoices": (
-        bill_invoices.INVOICE_COLUMNS,
-        lambda f: bill_invoices.invoice_table(billing_selectors.invoices_with_credits(f)),
-    ),
-    "lines": (
-        bill_invoices.LINE_COLUMNS,
-        lambda f: bill_invoices.line_table(billing_selectors.invoices_with_credits(f)),
-    ),
-    "usage": (
-        bill_invoices.LEDGER_COLUMNS,
-        lambda f: bill_invoices.ledger_table(billing_selectors.ledger_days(f)),
-    ),
-}
+def _attached(body: bytes, name: str) -> HttpResponse:
+    answer = HttpResponse(body, content_type="application/pdf")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+_TABLES = {"invoices": tables.INVOICES, "lines": tables.LINES, "usage": tables.USAGE}
 
 
 @works_suspended
 @require_GET
 @page(VIEW)
-def history(request: PortalRequest, table: str) -> HttpResponse:
+def history(request: PortalRequest, table: str) -> StreamingHttpResponse:
     """Answer the whole history of the bill as a CSV in which no cell is a formula."""
-    columns, rows = _TABLES[table]
-    body = written(columns, rows(request.factory))
-    answer = HttpResponse(body, content_type="text/csv; charset=utf-8")
-    name = f"{request.factory.schema_name}-{table}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return streaming.attachment(
+        request,
+        _page_by_page(_TABLES[table].csv(request.factory)),
+        name=f"{request.factory.schema_name}-{table}.csv",
+        content_type="text/csv; charset=utf-8",
+        n_bytes=None,
+    )
+
+
+def _page_by_page(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the database connection back between pieces: each may be read in another thread."""
+    for piece in pieces:
+        if not connection.in_atomic_block:
+            connection.close()
+        yield piece

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing import documents, selectors, services
+from billing import documents, receipts, selectors, services
 from billing.gateways import StripeAway
 from billing.models import Invoice
 from tests.billing.conftest import HOUR
@@ -218,6 +218,33 @@ def test_a_pdf_that_is_not_there_is_answered_as_such(acme, api_key, monkeypatch,
     monkeypatch.setattr(documents, "pdf", refuse)
 
     assert get(f"/api/v1/invoices/{invoice.pk}/pdf/", api_key).status_code == status
+
+
+def receipt_or(error, monkeypatch):
+    def made(_invoice, *, zone):
+        if error is not None:
+            raise error
+        return f"%PDF {zone.key}".encode()
+
+    monkeypatch.setattr(receipts, "receipt", made)
+
+
+def test_a_receipt_comes_to_its_own_factory_only(acme, api_key, other_api_key, monkeypatch):
+    invoice = invoice_of(acme, "in_acme")
+    receipt_or(None, monkeypatch)
+    path = f"/api/v1/invoices/{invoice.pk}/receipt/"
+
+    assert get(path, api_key).content == b"%PDF Europe/Berlin"
+    assert get(path, other_api_key).status_code == 404
+    assert get(f"/api/v1/invoices/{invoice.pk}/", api_key).json()["has_receipt"] is True
+
+
+@pytest.mark.parametrize(("error", "status"), [(receipts.NoReceipt(), 404), (StripeAway("x"), 503)])
+def test_a_receipt_that_is_not_there_is_answered_as_such(acme, api_key, monkeypatch, error, status):
+    invoice = invoice_of(acme, "in_acme")
+    receipt_or(error, monkeypatch)
+
+    assert get(f"/api/v1/invoices/{invoice.pk}/receipt/", api_key).status_code == status
 
 
 def put(owner, path: str, body: object):

@@ -1,6 +1,5 @@
 """Invoices, payments, dunning, credit notes and tax of the stand-in, held against the contract."""
 
-import re
 from datetime import datetime, timedelta
 
 import httpx
@@ -8,6 +7,7 @@ import pytest
 
 from tests.billing.conftest import HOUR
 from tests.billing.contract import Refused
+from tests.billing.papers import pdf_texts
 from tests.billing.world import DAY, NOV_1, OCT_1, World, amounts
 
 pytestmark = pytest.mark.slow
@@ -359,20 +359,6 @@ def test_automatic_tax_needs_to_know_where_the_customer_is(world):
 
 
 # -- papers --------------------------------------------------------------------------------------
-def pdf_texts(content):
-    """Return what a PDF of the stand-in says, line by line, after checking its structure."""
-    assert content.startswith(b"%PDF-1.7")
-    (found,) = re.findall(rb"startxref\n(\d+)\n%%EOF", content)
-    start = int(found)
-    places = re.findall(rb"(\d{10}) 00000 n", content[start:])
-    for number, place in enumerate(places, start=1):
-        assert content[int(place) :].startswith(f"{number} 0 obj".encode())
-    for length, stream in re.findall(rb"/Length (\d+) >>\nstream\n(.*?)\nendstream", content, re.S):
-        assert int(length) == len(stream)
-    found = re.findall(rb"Td \(((?:[^\\)]|\\.)*)\) Tj", content)
-    return [re.sub(rb"\\(.)", rb"\1", text).decode("cp1252") for text in found]
-
-
 def test_an_invoice_is_a_pdf_with_all_that_it_must_say(world):
     world.card()
     world.api.post(

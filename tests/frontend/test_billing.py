@@ -2,26 +2,33 @@
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from django.test import AsyncRequestFactory
 from django.utils import timezone
 
-from billing import documents, services
+from billing import documents, receipts, services
 from billing import selectors as billing_selectors
+from billing.answers import StripePaid, StripePayment
 from billing.gateways import StripeAway
-from billing.models import CreditNote, Invoice, InvoiceLine, Subscription
+from billing.models import CreditNote, Invoice, InvoiceLine, LedgerEntry, Subscription
+from billing.selectors import history
 from billing.services import discounts
+from frontend.views import billing_invoices
 from production import services as production_services
 from tenants.context import factory_context
-from tenants.models import AuditEntry
+from tenants.models import AuditEntry, Membership, User
+from tests.billing.papers import pdf_texts
 
 NOV_1 = datetime(2026, 11, 1, tzinfo=UTC)
 DEC_1 = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def text(answer):
-    assert answer.status_code == 200, answer.content[:300]
-    return answer.content.decode()
+    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    assert answer.status_code == 200, content[:300]
+    return content.decode()
 
 
 @pytest.fixture
@@ -265,6 +272,62 @@ def test_a_pdf_that_cannot_be_fetched_says_why(portal, invoice, monkeypatch, err
     assert words in text(portal().get(f"/invoices/{invoice.pk}/pdf", follow=True))
 
 
+def paid_by_card(monkeypatch, paid=None):
+    """Have Stripe say so, or that it is away."""
+
+    class Gateway:
+        def paid(self, _invoice_id):
+            if paid is None:
+                raise StripeAway("x")
+            return paid
+
+    monkeypatch.setattr(receipts, "gateway", Gateway)
+
+
+VISA = StripePaid("Takt", "Acme", (), "", (), (StripePayment(4640, 0, "visa", "4242"),))
+
+
+@pytest.mark.parametrize("standing", ["good", "read_only", "suspended"])
+def test_a_paid_invoice_has_a_receipt_in_every_standing(portal, invoice, monkeypatch, standing):
+    paid_by_card(monkeypatch, VISA)
+    stand(invoice.account.factory, standing)
+    path = f"/invoices/{invoice.pk}/receipt"
+
+    for page in ("/invoices/", f"/invoices/{invoice.pk}/"):
+        assert f'href="{path}"' in text(portal().get(page))
+    answer = portal().get(path)
+
+    assert "Visa ending 4242" in pdf_texts(answer.content)
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="receipt-ABC-0001.pdf"'
+
+
+def test_what_is_not_paid_has_no_receipt(portal, invoice, monkeypatch):
+    paid_by_card(monkeypatch, VISA)
+    Invoice.objects.filter(pk=invoice.pk).update(status="open", paid_minor=0)
+
+    assert portal().get(f"/invoices/{invoice.pk}/receipt").status_code == 404
+    for page in ("/invoices/", f"/invoices/{invoice.pk}/"):
+        assert "/receipt" not in text(portal().get(page))
+
+
+def test_a_receipt_waits_for_stripe(portal, invoice, monkeypatch):
+    paid_by_card(monkeypatch)
+
+    page = text(portal().get(f"/invoices/{invoice.pk}/receipt", follow=True))
+
+    assert "the receipt cannot be made now" in page
+
+
+def test_a_receipt_is_for_who_may_see_the_bill_of_its_factory(portal, globex, invoice, monkeypatch):
+    paid_by_card(monkeypatch, VISA)
+    path = f"/invoices/{invoice.pk}/receipt"
+
+    assert portal("admin").get(path).status_code == 200
+    assert portal("engineer").get(path).status_code == 403
+    assert portal("owner", globex).get(path).status_code == 404
+
+
 def test_another_factory_s_invoice_and_credit_note_are_not_there(portal, globex, credit_note):
     stranger = portal("owner", globex)
 
@@ -273,25 +336,75 @@ def test_another_factory_s_invoice_and_credit_note_are_not_there(portal, globex,
 
 
 def test_no_cell_of_the_history_is_a_formula(portal, credit_note):
+    InvoiceLine.objects.create(
+        invoice=credit_note.invoice, position=1, stripe_id="il_2", description="-20 % of it",
+        amount_minor=-1160, period_start=NOV_1, period_end=DEC_1,
+    )  # fmt: skip
+
     lines = text(portal().get("/invoices/lines.csv")).splitlines()
     sums = text(portal().get("/invoices/invoices.csv")).splitlines()
 
-    assert lines[1] == (
-        "ABC-0001,0,'=2 machine x Workshop,2,5800,EUR,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z"
-    )
+    period = "2026-11-01T00:00:00Z,2026-12-01T00:00:00Z"
+    assert lines[1] == f"ABC-0001,0,'=2 machine x Workshop,2,5800,EUR,{period}"
+    assert lines[2] == f"ABC-0001,1,'-20 % of it,,-1160,EUR,{period}"  # a number stays one
     assert sums[1].startswith("ABC-0001,paid,EUR,4640,4640,4640,5800,1160,0,1000,2026-11-01T")
 
 
-def test_the_history_of_usage_adds_up_by_day_and_meter(portal, acme, heard):
-    at = timezone.now() - timedelta(hours=2)
-    heard({"speed": 1.0}, at=at)
-    services.roll_up(factory=acme)
+def entry(factory, at, quantity, **values):
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    found = {"billed_hour": hour, "revision": 0, "reason": "counted", "written_at": at} | values
+    return LedgerEntry.objects.create(
+        account=services.account_for(factory), meter="readings", hour=hour, quantity=quantity,
+        identifier=f"{hour}-{found['revision']}", **found,
+    )  # fmt: skip
+
+
+def test_the_history_of_usage_adds_up_by_utc_day_and_month(portal, acme, globex):
+    """An hour before midnight in UTC is the next day in Berlin, and stays this one."""
+    late = datetime(2026, 11, 30, 23, tzinfo=UTC)
+    entry(acme, late, 7)
+    entry(acme, late, -2, revision=1, reason="late_data")
+    entry(acme, DEC_1, 4)
+    entry(acme, DEC_1.replace(hour=5), 6)
+    entry(globex, DEC_1.replace(hour=9), 99)
 
     rows = text(portal().get("/invoices/usage.csv")).splitlines()
 
-    day = f"{at.astimezone(UTC):%Y-%m-%d}"
-    assert rows[0] == "day,meter,quantity,billed_in"
-    assert rows[1:] == [f"{day},active_machines,1,{day[:7]}", f"{day},readings,1,{day[:7]}"]
+    assert rows == [
+        "day,meter,quantity,billed_in",
+        "2026-11-30,readings,5,2026-11",
+        "2026-12-01,readings,10,2026-12",
+    ]
+
+
+def test_a_long_history_comes_page_by_page(portal, invoice, monkeypatch):
+    """Two invoices a page, some of them of the same moment: none is missing and none twice."""
+    monkeypatch.setattr(history, "INVOICES_A_PAGE", 2)
+    for n in range(2, 8):
+        moved = DEC_1 + timedelta(days=n // 3)
+        Invoice.objects.create(
+            account=invoice.account, stripe_id=f"in_{n}", number=f"ABC-{n:04}", status="open",
+            currency="EUR", total_minor=n, due_minor=n, paid_minor=0, period_start=NOV_1,
+            period_end=DEC_1, created_at=moved, synced_at=moved,
+        )  # fmt: skip
+
+    rows = text(portal().get("/invoices/invoices.csv")).splitlines()
+
+    numbers = [row.split(",")[0] for row in rows[1:]]
+    assert numbers == [f"ABC-{n:04}" for n in (7, 6, 5, 4, 3, 2, 1)]
+
+
+def test_over_asgi_the_history_is_not_gathered_in_memory_first(acme, invoice):
+    """A plain iterator would be read to its end before the first byte leaves."""
+    user = User.objects.get(email="owner@acme.example")
+    request: Any = AsyncRequestFactory().get("/invoices/invoices.csv", secure=True)
+    request.user, request.factory = user, acme
+    request.membership = Membership.objects.get(user=user, factory=acme)
+
+    answer = billing_invoices.history(request, "invoices")
+
+    assert answer.streaming
+    assert answer.is_async
 
 
 def stand(factory, standing: str, cause: str = "unpaid", *, until: datetime = DEC_1) -> None:

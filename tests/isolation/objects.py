@@ -95,9 +95,9 @@ def account_id(factory: Factory) -> dict[str, Any]:
 def invoice_id(factory: Factory) -> int:
     account, at = billing_services.account_for(factory), timezone.now()
     fields = {
-        "total_minor": 0,
+        "total_minor": 1,
         "due_minor": 0,
-        "paid_minor": 0,
+        "paid_minor": 1,
         "currency": "EUR",
         "status": "paid",
     }

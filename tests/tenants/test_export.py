@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.parquet
 import pytest
 
+from billing import services as billing_services
 from mlops import services as mlops_services
 from production import services as production_services
 from tenants import credentials, export, export_files, jobs, leaving, storage, tables
 from tenants.context import factory_context
 from tenants.models import Job
+from tests.billing import staff_records
 from tests.mlops.pictures import shots
 from tests.telemetry.stored import device, store
 
@@ -93,6 +95,20 @@ def test_readings_come_by_device_and_month_and_pictures_as_they_are_kept(filled)
     assert found == [[1.5], [-2.0]]
     (picture,) = [name for name in archive.namelist() if name.startswith("pictures/")]
     assert archive.read(picture).startswith(b"\x89PNG")
+
+
+def test_invoices_and_the_ledger_are_in_it(filled):
+    account = billing_services.account_for(filled)
+    staff_records.invoice(account)
+    staff_records.entry(account)
+
+    archive = opened(write(filled))
+
+    files = {file["path"]: file for file in json.loads(archive.read("manifest.json"))["files"]}
+    for name in ("invoices", "ledger"):
+        assert files[f"billing/{name}.csv"]["n_rows"] == 1
+    assert b"T-17,paid,EUR,123456" in archive.read("billing/invoices.csv")
+    assert b"readings,2026-11-17T12:00:00Z,3,0,counted" in archive.read("billing/ledger.csv")
 
 
 def test_no_secret_and_nothing_of_another_factory_is_in_it(filled, globex):

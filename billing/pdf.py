@@ -3,12 +3,18 @@
 Source: ISO 32000-1 (PDF 1.7), sections 7.5 (file structure), 9.6.2.2 (standard fonts).
 """
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 595, 842
 # Widths of Helvetica's digits and signs in thousandths of the size (Adobe Core 14 AFM); amounts
 # are set flush right with them. Other characters count as 556.
 _NARROW = {" ": 278, ".": 278, ",": 278, "-": 333, "(": 333, ")": 333, "/": 278}
+_LEFT, _COLUMN, _RIGHT, _BOTTOM = 50, 190, 545, 770
+_STEP = 15
+# Letters outside the font's encoding that Unicode does not take apart.
+_PLAIN = {"Ł": "L", "ł": "l", "Đ": "D", "đ": "d", "Ħ": "H", "ħ": "h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,41 @@ class Rule:
 
 
 Mark = Text | Rule
+
+
+class Sheet:
+    """Pages that are filled from the top; a new one begins where one is full."""
+
+    def __init__(self, heading: str) -> None:
+        self._pages: list[list[Mark]] = [[Text(_LEFT, 70, heading, 20, bold=True)]]
+        self._y = 105.0
+
+    def line(self, left: str, right: str = "", *, bold: bool = False) -> None:
+        """Write a line; `right` is set flush right, so let it be an amount or a date."""
+        if self._y > _BOTTOM:
+            self._pages.append([])
+            self._y = 60.0
+        page = self._pages[-1]
+        page.append(Text(_LEFT, self._y, left[:90], bold=bold))
+        if right:
+            page.append(Text(_RIGHT, self._y, right, bold=bold, right=True))
+        self._y += _STEP
+
+    def fact(self, name: str, words: str) -> None:
+        """Write what something is called and, in a column of its own, what it is."""
+        self.line(name)
+        self._pages[-1].append(Text(_COLUMN, self._y - _STEP, words[:70]))
+
+    def rule(self) -> None:
+        self._pages[-1].append(Rule(self._y - _STEP / 2))
+        self._y += _STEP / 2
+
+    def lines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.line(text)
+
+    def document(self, *, title: str) -> bytes:
+        return document(self._pages, title=title)
 
 
 def document(pages: list[list[Mark]], *, title: str) -> bytes:
@@ -73,8 +114,18 @@ def _file(objects: list[bytes]) -> bytes:
     return bytes(out) + f"{trailer}startxref\n{start}\n%%EOF\n".encode()
 
 
+def _fitting(sign: str) -> str:
+    """Return a sign, or its plain letter where the font has none with its marks: Łódź as Lódz."""
+    try:
+        sign.encode("cp1252")
+    except UnicodeEncodeError:
+        plain = unicodedata.normalize("NFKD", sign).encode("cp1252", "ignore").decode("cp1252")
+        return plain or _PLAIN.get(sign, "?")
+    return sign
+
+
 def _escaped(text: str) -> bytes:
-    raw = text.encode("cp1252", "replace")
+    raw = "".join(map(_fitting, text)).encode("cp1252")
     for sign in (b"\\", b"(", b")"):
         raw = raw.replace(sign, b"\\" + sign)
     return raw
