@@ -478,7 +478,9 @@ def test_search_is_refused_as_unknown_and_not_taken_for_an_id(tmp_path):
     running = start_standin(tmp_path)
     headers = {"Authorization": f"Bearer {API_KEY}"}
 
-    refused = httpx.get(f"{running.url}/v1/customers/search", params={"query": "a"}, headers=headers)
+    refused = httpx.get(
+        f"{running.url}/v1/customers/search", params={"query": "a"}, headers=headers
+    )
     running.stop()
 
     assert refused.status_code == 404
