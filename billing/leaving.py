@@ -1,11 +1,15 @@
-"""What bills and usage add to an export of everything."""
+"""What bills and usage add to an export of everything; what is counted before a factory goes."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
-from billing import tables
+from billing import services, tables
 from tenants import export
 from tenants.context import current_factory
 from tenants.export_files import ExportFile
+from tenants.models import Factory
+from tenants.signals import factory_leaving
 
 NAME = "billing"
 FILES = {
@@ -17,8 +21,14 @@ FILES = {
 
 
 def register() -> None:
-    """Have invoices and the ledger exported with everything else."""
+    """Have invoices and the ledger exported with everything else, and usage counted to the end."""
     export.contribute(NAME, files)
+    factory_leaving.connect(_count_to_the_end, dispatch_uid="billing.leaving")
+
+
+def _count_to_the_end(*, factory: Factory, at: datetime, **_kwargs: Any) -> None:
+    """Count the full hours while there are readings to be counted; Stripe is told by the sync."""
+    services.roll_up(factory=factory, until=at, at=at)
 
 
 def files() -> Iterator[ExportFile]:

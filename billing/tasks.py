@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing import selectors, services
 from billing.gateways import StripeAway
 from billing.selectors import proofs
-from billing.services import budgets, clocks, exchanging, inbox, last_bill, telling
+from billing.services import budgets, clocks, exchanging, gone, inbox, last_bill, telling
 from tenants import jobs
 from tenants import services as tenants_services
 from tenants.context import current_factory
@@ -166,9 +166,11 @@ def reconcile(**_kwargs: Any) -> None:
 @public_task("billing.sync_account")
 def sync_account(*, account_id: str, **_kwargs: Any) -> dict[str, int]:
     """Compare an account with Stripe: repair the mirrors, and say where the usage differs."""
+    at = timezone.now()
     n_repaired = services.sync_account(account_id=account_id)
+    gone.settle(account_id=account_id, at=at)
     services.tell_end(account_id=account_id)
-    telling.tell_rest(account_id=account_id, at=timezone.now())
+    telling.tell_rest(account_id=account_id, at=at)
     last_bill.bill_what_is_left(account_id=account_id)
     if n_repaired:
         log.warning("billing.mirror.repaired", account=account_id, n_differences=n_repaired)

@@ -24,6 +24,7 @@ from tenants.models import (
     Role,
     User,
 )
+from tenants.signals import factory_leaving
 
 log = structlog.get_logger()
 
@@ -98,6 +99,7 @@ def remove(*, factory: Factory, reason: str, at: datetime, actor: User | None = 
         Factory.DoesNotExist: it is gone already.
     """
     n_objects = _n_objects(factory)
+    _announce(factory, at)
     with transaction.atomic():
         factory = Factory.objects.select_for_update().get(pk=factory.pk)
         departure = _recorded(factory, reason, at, actor, n_objects)
@@ -110,6 +112,13 @@ def remove(*, factory: Factory, reason: str, at: datetime, actor: User | None = 
         transaction.on_commit(partial(_tell, departure, owners))
     log.info("factory.left", schema=departure.schema_name, reason=reason)
     return departure
+
+
+def _announce(factory: Factory, at: datetime) -> None:
+    """Let other floors settle what they can settle only while the factory is there."""
+    for receiver, answer in factory_leaving.send_robust(sender=Factory, factory=factory, at=at):
+        if isinstance(answer, Exception):
+            log.error("factory.leaving.unsettled", receiver=repr(receiver), error=repr(answer))
 
 
 def _n_objects(factory: Factory) -> int | None:

@@ -96,7 +96,7 @@ def preview_change(
     return ChangePreview(
         plan=chosen,
         current=current,
-        starts_at=hour_of(at) if at_once else _end_of(subscription, at),
+        starts_at=hour_of(at) if at_once else end_of(subscription, at),
         is_at_once=at_once,
         in_trial=in_trial,
         n_machines=upgrade.n_machines if upgrade else 0,
@@ -140,11 +140,11 @@ def change_plan(
             raise NotSubscribed(plan)
         return start_subscription(factory=factory, plan=plan, by=by, at=at)
     current = _plan_of(subscription)
-    _withdraw(subscription, at=at)
+    withdraw(subscription, at=at)
     if not chosen.is_paid:
         _refuse_excess(factory, chosen)
         subscription.next_plan = chosen.key
-        subscription.ends_at = _end_of(subscription, at)
+        subscription.ends_at = end_of(subscription, at)
     elif chosen.key != current.key:
         if _holds_at_once(subscription, chosen, account, at=at):
             _change_now(factory, account, subscription, chosen, at=at)
@@ -195,7 +195,7 @@ def _is_begun_later(subscription: Subscription, at: datetime) -> bool:
     return not subscription.trial_end and at < subscription.metered_from
 
 
-def _end_of(subscription: Subscription | None, at: datetime) -> datetime:
+def end_of(subscription: Subscription | None, at: datetime) -> datetime:
     if subscription is not None and _in_trial(subscription, at) and subscription.trial_end:
         return subscription.trial_end
     return next_month(at)
@@ -207,7 +207,7 @@ def _refuse_excess(factory: Factory, plan: Plan) -> None:
         raise TooMuchInUse(plan, found)
 
 
-def _withdraw(subscription: Subscription, *, at: datetime) -> None:
+def withdraw(subscription: Subscription, *, at: datetime) -> None:
     """Forget what was chosen for later: another plan, or the end."""
     subscription.next_plan = ""
     subscription.closes_factory = False
@@ -263,9 +263,9 @@ def cancel_subscription(
     subscription = live_subscription(account)
     if subscription is None:
         raise NotSubscribed(factory.name)
-    _withdraw(subscription, at=at)
+    withdraw(subscription, at=at)
     subscription.closes_factory = True
-    subscription.ends_at = _end_of(subscription, at)
+    subscription.ends_at = end_of(subscription, at)
     subscription.save()
     _tell(subscription)
     audit.record(
@@ -290,7 +290,7 @@ def reactivate(*, factory: Factory, by: User | None, at: datetime | None = None)
     subscription = live_subscription(account)
     if subscription is None:
         raise NotSubscribed(factory.name)
-    _withdraw(subscription, at=at)
+    withdraw(subscription, at=at)
     subscription.save()
     _tell(subscription)
     audit.record(action="billing.reactivated", actor=by, target=subscription.plan, factory=factory)

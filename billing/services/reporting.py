@@ -34,7 +34,12 @@ class Reported:
 
 
 def report_usage(*, factory: Factory, at: datetime | None = None) -> Reported:
-    """Send Stripe the rows of the ledger that it has not been told yet.
+    """Send Stripe a factory's rows of the ledger that it has not been told yet."""
+    return report_account(account_for(factory), at=at)
+
+
+def report_account(account: BillingAccount, *, at: datetime | None = None) -> Reported:
+    """Send Stripe an account's rows that it has not been told yet, also once the factory is gone.
 
     A row's identifier is derived from what it says, so a repeat after a crash or a time-out is
     recognised by Stripe and not charged again. Stripe being away leaves rows waiting and is no
@@ -42,7 +47,6 @@ def report_usage(*, factory: Factory, at: datetime | None = None) -> Reported:
     rows from before it go first, then its prices are put in, then the others go.
     """
     at = at or timezone.now()
-    account = account_for(factory)
     key = str(account.pk)
     n_sent = n_refused = 0
     exchanging.apply_terms(account_id=key, at=at)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from tenants import audit, credentials, jobs, leaving, services, storage
 from tenants.models import Credential, Departure, Factory, Job, Membership, User
+from tenants.signals import factory_leaving
 from tests.conftest import PUBLIC_HOST, Portal, sign_in
 
 
@@ -193,3 +194,20 @@ def test_the_name_can_be_used_again_after(gone, owner):
     assert again.pk != gone.pk
     remove(again)
     assert Departure.objects.filter(schema_name="gone").count() == 2
+
+
+def test_others_settle_while_the_factory_is_there_and_a_failure_keeps_nobody(gone):
+    seen = []
+
+    def settle(*, factory, at, **_kwargs):
+        seen.append((factory.pk, exists("gone")))
+        raise RuntimeError("cannot be settled")
+
+    factory_leaving.connect(settle)
+    try:
+        remove(gone)
+    finally:
+        factory_leaving.disconnect(settle)
+
+    assert seen == [(gone.pk, True)]
+    assert not exists("gone")
