@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def account(acme, stripe, readings):
-    """acme on Workshop with a card since 1 October; it is the 12th, the last reading an hour old."""
+    """acme on Workshop with a card since 1 October; on the 12th, its last reading an hour old."""
     started = services.start_subscription(
         factory=acme, plan="workshop", by=None, at=OCT_1, simulated=True
     )
