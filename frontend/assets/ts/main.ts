@@ -20,7 +20,6 @@ import { startCopy } from "./copy.ts";
 import { startExplorer } from "./explorer-loader.ts";
 import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
-import { startHeat } from "./heat-loader.ts";
 import { startKeepForm } from "./keep-form.ts";
 import { startLabelling } from "./labelling.ts";
 import { startLimits } from "./limits.ts";
@@ -54,7 +53,6 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-explorer]", startExplorer],
   ["[data-explorer-search]", startExplorerSearch],
   ["[data-guess-zone]", startGuessZone],
-  ["[data-heat]", startHeat],
   ["[data-keep]", startKeepForm],
   ["[data-labelling]", startLabelling],
   ["[data-limits]", startLimits],
