@@ -30,7 +30,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: [resolve(assets, "ts/main.ts"), resolve(assets, "icon.svg")],
+      input: [resolve(assets, "ts/main.ts"), resolve(assets, "icon.svg"), resolve(assets, "css/staff.css")],
       checks: { eval: false }, // htmx names eval, and main.ts switches it off
     },
   },
