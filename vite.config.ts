@@ -29,9 +29,8 @@ export default defineConfig({
     target: ["chrome111", "firefox115", "safari16.4"],
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
-    chunkSizeWarningLimit: 600, // ECharts, fetched only where a heat map comes into sight
     rolldownOptions: {
-      input: [resolve(assets, "ts/main.ts"), resolve(assets, "icon.svg")],
+      input: [resolve(assets, "ts/main.ts"), resolve(assets, "icon.svg"), resolve(assets, "css/staff.css")],
       checks: { eval: false }, // htmx names eval, and main.ts switches it off
     },
   },

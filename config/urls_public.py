@@ -10,7 +10,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("tenants.urls_public")),
     path("accounts/", include("allauth.urls")),
     path("staff/", admin.site.urls),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url="/api/v1/openapi.json"), name="docs"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(
+            url="/api/v1/openapi.json", template_name="frontend/public/api_docs.html"
+        ),
+        name="docs",
+    ),
 ]
 if exists("billing.urls"):
     urlpatterns.append(path("", include("billing.urls")))

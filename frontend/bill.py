@@ -9,10 +9,10 @@ from billing import plans
 from billing.plans import Meter
 from billing.selectors import MachineCost, MeterUsage, UsageSummary
 from frontend.cost_chart import CostChart, cost_chart
-from frontend.formats import amount, local, moment, money
+from frontend.formats import amount, moment, money
+from frontend.heat_map import HeatMap, heat_map
 from telemetry.selectors import HourOfUse
 
-HEAT_DAYS = 14
 MOST_MACHINES = 12
 MOST_COMING = 3
 _MB_IN_A_GB = 1_000
@@ -85,8 +85,7 @@ class UsagePage:
     lines: tuple[MeterLine, ...]
     others: tuple[OtherLine, ...]
     machines: tuple[MachineLine, ...]
-    heat: dict[str, object]
-    heat_words: str
+    heat: HeatMap
 
 
 def usage_page(
@@ -124,8 +123,7 @@ def usage_page(
         lines=tuple(_line(meter, currency) for meter in summary.meters),
         others=tuple(OtherLine(o.label, money(o.amount_minor, currency)) for o in summary.others),
         machines=_machines(summary.machines, currency),
-        heat=_heat(hours, now=now),
-        heat_words=_heat_words(hours),
+        heat=heat_map(hours, now=now),
     )
 
 
@@ -247,25 +245,3 @@ def _machine_words(cost: MachineCost) -> str:
     if cost.n_images:
         words += f", {amount(cost.n_images)} image{'' if cost.n_images == 1 else 's'}"
     return words
-
-
-def _heat(hours: Sequence[HourOfUse], *, now: datetime) -> dict[str, object]:
-    """Sum readings by local day and hour; hours without readings are absent, not nought."""
-    sums: dict[tuple[date, int], int] = {}
-    for row in hours:
-        there = local(row.hour)
-        sums[there.date(), there.hour] = sums.get((there.date(), there.hour), 0) + row.n_readings
-    today = local(now).date()
-    days = [today - timedelta(days=back) for back in range(HEAT_DAYS - 1, -1, -1)]
-    index = {on: at for at, on in enumerate(days)}
-    cells = [[hour, index[on], n] for (on, hour), n in sorted(sums.items()) if on in index and n]
-    return {"days": [f"{on:%a} {on.day} {on:%b}" for on in days], "cells": cells}
-
-
-def _heat_words(hours: Sequence[HourOfUse]) -> str:
-    n_hours = len({row.hour for row in hours if row.n_readings})
-    total = sum(row.n_readings for row in hours)
-    return (
-        f"{amount(total)} readings in {n_hours} hours of the last {HEAT_DAYS} days."
-        " An empty square had none."
-    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -39,7 +39,7 @@ class Shell:
     settings: tuple[NavItem, ...] = ()
     initials: str = ""
     bell_url: str = ""
-    bell: Standing | None = None
+    bell: Callable[[], Standing] | None = None  # asked for where the frame is shown
     stream_url: str = ""
     search_url: str = ""
     leave_url: str = ""
@@ -164,7 +164,7 @@ def _factory_shell(request: HttpRequest, factory: Factory) -> Shell:
         settings=tabs,
         initials=initials(factory.name),
         bell_url=_url("frontend:alarm-bell"),
-        bell=_bell(request, role),
+        bell=cache(partial(_bell, request, role)),
         # A visitor of Takt's staff has no stream: it would go on after consent has ended.
         stream_url="" if getattr(request, "support_access", None) else _url("live-stream"),
         search_url=_url("frontend:machines"),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from billing import selectors as billing_selectors
 from billing.selectors import UsageSummary
-from frontend import bill, bill_limits
+from frontend import bill, bill_limits, heat_map
 from frontend.formats import money
 from frontend.pages import may, page
 from production import selectors as production_selectors
@@ -26,7 +26,7 @@ _HOUR = timedelta(hours=1)
 def usage(request: PortalRequest) -> HttpResponse:
     now = timezone.now()
     summary = billing_selectors.usage_summary(request.factory, now)
-    hours = telemetry_selectors.usage_by_hour(start=now - timedelta(days=bill.HEAT_DAYS), end=now)
+    hours = telemetry_selectors.usage_by_hour(start=now - timedelta(days=heat_map.DAYS), end=now)
     budget = billing_selectors.budget_view(request.factory, now, summary=summary)
     found = bill.usage_page(
         summary,

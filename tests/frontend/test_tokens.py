@@ -1,4 +1,4 @@
-"""Every pair of colours that meets on screen keeps its contrast (WCAG 2.x), in all three themes."""
+"""Every pair of colours that meets on screen keeps its contrast (WCAG 2.x), in all four themes."""
 
 import re
 from pathlib import Path
@@ -18,16 +18,18 @@ def tokens(selector: str) -> dict[str, str]:
     blocks = re.findall(r"([^{}]+)\{([^{}]*)\}", SHEET.read_text())
     found: dict[str, str] = {}
     for head, body in blocks:
-        if head.split("*/")[-1].strip().endswith(selector):
+        if selector in (part.strip() for part in head.split("*/")[-1].split(",")):
             found |= dict(re.findall(r"--tk-([\w-]+):\s*(#[0-9a-fA-F]{6})\b", body))
     return found
 
 
 LIGHT = tokens('[data-bs-theme="light"]')
+DARK = tokens('[data-bs-theme="dark"]')
 THEMES = {
     "light": (LIGHT, 4.5),
-    "dark": (LIGHT | tokens('[data-bs-theme="dark"]'), 4.5),
+    "dark": (LIGHT | DARK, 4.5),
     "more": (LIGHT | tokens('[data-tk-contrast="more"]'), 7.0),
+    "dark-more": (LIGHT | DARK | tokens('[data-bs-theme="dark"][data-tk-contrast="more"]'), 7.0),
 }
 
 
@@ -68,3 +70,11 @@ def test_a_state_s_word_can_be_read_on_its_own_wash(theme, state):
     colours, floor = THEMES[theme]
 
     assert contrast(colours[f"{state}-text"], colours[f"{state}-wash"]) >= floor
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(("words", "ground"), [("on-ink", "ink"), ("on-down", "down")])
+def test_words_can_be_read_on_what_is_filled(theme, words, ground):
+    colours, _floor = THEMES[theme]
+
+    assert contrast(colours[words], colours[ground]) >= 4.5

@@ -1,3 +1,4 @@
+import { areKeysOn } from "./keys.ts";
 import { between, draw, painted, read, reshaped, within, type Region } from "./regions.ts";
 
 type Tool = "" | "box" | "brush";
@@ -6,7 +7,6 @@ const STEP = 1 / 50; // of the longer side: how far an arrow moves a box
 const NEW_BOX = 1 / 6; // of each side: a box that the keyboard places
 const BRUSH = 1 / 60; // of the longer side
 const HARDLY = 4; // pixels on the screen: a drag that is shorter draws nothing
-const KEYS_OFF = "takt:keys-off";
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Look at a picture and say what it shows, with the mouse, a finger, or the keyboard alone.
@@ -58,7 +58,6 @@ class Labelling {
       else if (this.key(event)) event.preventDefault();
     };
     document.addEventListener("keydown", onKey);
-    this.startSwitch();
     draw(this.group, this.regions, this.chosen);
   }
 
@@ -67,14 +66,6 @@ class Labelling {
   }
 
   // -- keys
-
-  /** Single letters are keys until somebody switches them off; that is remembered. */
-  private startSwitch(): void {
-    const box = this.root.querySelector<HTMLInputElement>("[data-keys]");
-    if (!box) return;
-    box.checked = localStorage.getItem(KEYS_OFF) !== "yes";
-    box.addEventListener("change", () => localStorage.setItem(KEYS_OFF, box.checked ? "no" : "yes"));
-  }
 
   /** Do what a key says; return whether it was one of ours. */
   private key(event: KeyboardEvent): boolean {
@@ -91,7 +82,7 @@ class Labelling {
   }
 
   private letter(letter: string): boolean {
-    if (this.root.querySelector<HTMLInputElement>("[data-keys]")?.checked === false) return false;
+    if (!areKeysOn()) return false;
     if (letter === "b") return this.take("box");
     if (letter === "p") return this.take("brush");
     if (letter === "+" || letter === "-") return this.widen(letter === "+" ? 1.25 : 0.8);

@@ -20,8 +20,8 @@ import { startCopy } from "./copy.ts";
 import { startExplorer } from "./explorer-loader.ts";
 import { startExplorerSearch } from "./explorer-search.ts";
 import { startGuessZone } from "./guess-zone.ts";
-import { startHeat } from "./heat-loader.ts";
 import { startKeepForm } from "./keep-form.ts";
+import { startKeys } from "./keys.ts";
 import { startLabelling } from "./labelling.ts";
 import { startLimits } from "./limits.ts";
 import { startLive } from "./live.ts";
@@ -30,6 +30,7 @@ import { startMenu } from "./menu.ts";
 import { startOnce } from "./once.ts";
 import { definePatch } from "./patch.ts";
 import { startRowLink } from "./row-link.ts";
+import { startScroller } from "./scroller.ts";
 import { startSearch } from "./search.ts";
 import { startSignature } from "./signature.ts";
 import { startSpark } from "./spark.ts";
@@ -54,14 +55,15 @@ const behaviours: ReadonlyArray<readonly [selector: string, start: (element: HTM
   ["[data-explorer]", startExplorer],
   ["[data-explorer-search]", startExplorerSearch],
   ["[data-guess-zone]", startGuessZone],
-  ["[data-heat]", startHeat],
   ["[data-keep]", startKeepForm],
+  ["[data-keys]", startKeys],
   ["[data-labelling]", startLabelling],
   ["[data-limits]", startLimits],
   ["[data-live-value]", startLiveValue],
   ["[data-menu]", startMenu],
   ["[data-once]", startOnce],
   ["[data-row-link]", startRowLink],
+  [".scroll-x, .stream, .preview, .code", startScroller],
   ["[data-search]", startSearch],
   ["[data-signature]", startSignature],
   ["[data-spark]", startSpark],
