@@ -47,6 +47,7 @@ SHARED_APPS = [
 ]
 TENANT_APPS = ["production", "telemetry", "mlops", "analytics"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
+TENANT_BASE_MIGRATE_COMMAND = "tenants.management.shared_migrations.Command"
 TENANT_MODEL = "tenants.Factory"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
 AUTH_USER_MODEL = "tenants.User"
