@@ -102,7 +102,7 @@ def _reset_connection(connection: Any) -> None:
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        "ENGINE": "django_tenants.postgresql_backend",
+        "ENGINE": "tenants.database",
         "HOST": _db.host,
         "PORT": _db.port,
         "USER": _db.user,
