@@ -6,7 +6,6 @@ of an installation takes. No shared migration may look at them (a shared model n
 factory's schema), so there they are noted as applied and no more.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
@@ -17,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 from django_tenants.utils import get_public_schema_name
 
-Plan = Sequence[tuple[Migration, bool]]
+from tenants.connection import schemas
 
 
 class SharedExecutor(MigrationExecutor):
@@ -25,8 +24,7 @@ class SharedExecutor(MigrationExecutor):
 
     @property
     def _is_in_public(self) -> bool:
-        name: str = self.connection.schema_name
-        return name == get_public_schema_name()
+        return bool(schemas.schema_name == get_public_schema_name())
 
     def apply_migration(
         self,
@@ -62,5 +60,5 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Django's command offers no other place to name its executor.
-        migrate.MigrationExecutor = SharedExecutor  # type: ignore[misc]
+        setattr(migrate, "MigrationExecutor", SharedExecutor)  # noqa: B010
         super().handle(*args, **options)

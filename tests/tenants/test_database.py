@@ -1,5 +1,7 @@
 """The search_path is set where it has to be, and only there."""
 
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
@@ -76,8 +78,8 @@ def test_what_others_set_is_seen_and_set_right(in_acme, statement):
     assert path_in_use() == "acme, public"
 
 
-def test_a_new_connection_starts_in_the_factory(acme, django_db_blocker):
-    other = connection.copy()
+def test_a_new_connection_starts_in_the_factory(acme):
+    other: Any = connection.copy()
     try:
         other.set_schema("acme")
         with other.cursor() as cursor:
