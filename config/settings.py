@@ -47,6 +47,7 @@ SHARED_APPS = [
 ]
 TENANT_APPS = ["production", "telemetry", "mlops", "analytics"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
+TENANT_BASE_MIGRATE_COMMAND = "tenants.management.shared_migrations.Command"
 TENANT_MODEL = "tenants.Factory"
 TENANT_DOMAIN_MODEL = "tenants.Domain"
 AUTH_USER_MODEL = "tenants.User"
@@ -101,7 +102,7 @@ def _reset_connection(connection: Any) -> None:
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        "ENGINE": "django_tenants.postgresql_backend",
+        "ENGINE": "tenants.database",
         "HOST": _db.host,
         "PORT": _db.port,
         "USER": _db.user,

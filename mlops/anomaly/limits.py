@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy import optimize, special, stats
+import scipy
 
 from mlops.lives import FloatArray
 
@@ -56,17 +56,17 @@ def prediction_limit(scores: FloatArray, rate: float) -> float:
     n = independent_rows(logs)
     k = _degrees(float(logs.var()) - _log_variance(n))
     mean = _log_mean(k) - _log_mean(n)
-    return float(np.exp(logs.mean() - mean) * stats.f.ppf(1.0 - rate, k, n))
+    return float(np.exp(logs.mean() - mean) * scipy.stats.f.ppf(1.0 - rate, k, n))
 
 
 def _log_variance(degrees: float) -> float:
     """Return the variance of the logarithm of a chi-square over its degrees of freedom."""
-    return float(special.polygamma(1, degrees / 2.0))
+    return float(scipy.special.polygamma(1, degrees / 2.0))
 
 
 def _log_mean(degrees: float) -> float:
     """Return the mean of the logarithm of a chi-square over its degrees of freedom."""
-    return float(special.digamma(degrees / 2.0) - np.log(degrees / 2.0))
+    return float(scipy.special.digamma(degrees / 2.0) - np.log(degrees / 2.0))
 
 
 def _degrees(log_variance: float) -> float:
@@ -76,4 +76,4 @@ def _degrees(log_variance: float) -> float:
         return many
     if log_variance >= _log_variance(few):
         return few
-    return float(optimize.brentq(lambda k: _log_variance(k) - log_variance, few, many))
+    return float(scipy.optimize.brentq(lambda k: _log_variance(k) - log_variance, few, many))

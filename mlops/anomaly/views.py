@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.regimes import IntArray
@@ -35,7 +35,11 @@ def views(scores: FloatArray) -> FloatArray:
     result[CHANGE, :1] = 0.0
     result[CHANGE, 1:] = np.diff(scores, axis=0)
     for view, weight in enumerate(WEIGHTS, start=1):
-        mean = lfilter([weight], [1.0, weight - 1.0], scores, axis=0) if weight < 1 else scores
+        mean = (
+            scipy.signal.lfilter([weight], [1.0, weight - 1.0], scores, axis=0)
+            if weight < 1
+            else scores
+        )
         result[view] = mean / _growth(weight, rows)[:, None]
     return result
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.regimes import IntArray
@@ -123,7 +123,7 @@ def within_folds(probability: FloatArray, codes: IntArray, fold: IntArray) -> fl
             happened = codes[own] == code
             n_yes, n_no = int(happened.sum()), int((~happened).sum())
             if n_yes and n_no:
-                ranks = stats.rankdata(probability[own, code])
+                ranks = scipy.stats.rankdata(probability[own, code])
                 right += float(ranks[happened].sum()) - n_yes * (n_yes + 1) / 2.0
                 pairs += n_yes * n_no
         if pairs:

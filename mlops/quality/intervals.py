@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.regimes import IntArray
@@ -101,9 +101,9 @@ def _jeffreys(happened: FloatArray, groups: IntArray) -> tuple[float, float]:
     worth = n / _design_effect(happened, groups)
     seen = float(happened.mean()) * worth
     tail = (1.0 - LEVEL) / 2.0
-    low = 0.0 if seen == 0.0 else float(stats.beta.ppf(tail, seen + 0.5, worth - seen + 0.5))
+    low = 0.0 if seen == 0.0 else float(scipy.stats.beta.ppf(tail, seen + 0.5, worth - seen + 0.5))
     full = seen >= worth - 1e-9
-    high = 1.0 if full else float(stats.beta.ppf(1 - tail, seen + 0.5, worth - seen + 0.5))
+    high = 1.0 if full else float(scipy.stats.beta.ppf(1 - tail, seen + 0.5, worth - seen + 0.5))
     return low, high
 
 

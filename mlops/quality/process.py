@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.quality.aggregation import aggregate
@@ -92,9 +92,9 @@ def _carried(values: FloatArray) -> FloatArray:
 
 def smoothed(values: FloatArray, share: float) -> FloatArray:
     """Return exponentially weighted means along the first axis; each value weighs `share`."""
-    start = signal.lfilter_zi([share], [1.0, share - 1.0])
+    start = scipy.signal.lfilter_zi([share], [1.0, share - 1.0])
     state = start[:, None] * values[:1] if values.ndim > 1 else start * values[0]
-    out, _state = signal.lfilter([share], [1.0, share - 1.0], values, axis=0, zi=state)
+    out, _state = scipy.signal.lfilter([share], [1.0, share - 1.0], values, axis=0, zi=state)
     return np.asarray(out, dtype=np.float64)
 
 

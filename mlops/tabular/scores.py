@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn import metrics
 
 from mlops.lives import FloatArray
 from mlops.regimes import IntArray
@@ -44,6 +43,8 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
         brier; of more also macro_f1, log_loss, and roc_auc is the mean over the classes, each
         against the others.
     """
+    from sklearn import metrics  # brings pandas: seconds, in any process
+
     n_classes = probability.shape[1]
     figures = {"mcc": float(metrics.matthews_corrcoef(codes, called))}
     if n_classes > 2:
@@ -73,6 +74,8 @@ def report(probability: FloatArray, called: IntArray, codes: IntArray) -> dict[s
 
 def _auc_of_classes(probability: FloatArray, codes: IntArray) -> float:
     """Return the mean over classes that some cases are of and some are not; NaN without any."""
+    from sklearn import metrics
+
     areas = [
         float(metrics.roc_auc_score(codes == code, probability[:, code]))
         for code in np.unique(codes)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from mlops.artifacts import ArtifactRefused, Bundle
 from mlops.lives import FloatArray
@@ -52,7 +52,7 @@ def windows_of(samples_g: FloatArray) -> FloatArray:
 
 def features_of(windows: FloatArray) -> FloatArray:
     """Return (n_windows, 32): log power in even bands from 0 to half the rate, less its mean."""
-    _frequency, power = signal.welch(windows, nperseg=PIECE, axis=1)
+    _frequency, power = scipy.signal.welch(windows, nperseg=PIECE, axis=1)
     starts = np.linspace(1, power.shape[1], N_BANDS + 1)[:-1].astype(np.int64)
     log_power = np.log(np.add.reduceat(power, starts, axis=1) + 1e-20)
     return np.asarray(log_power - log_power.mean(axis=1, keepdims=True), dtype=np.float64)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlops.lives import FloatArray
 
@@ -84,8 +84,8 @@ def levels_of(burst: Burst) -> Levels:
     if rms <= 1e-9:
         return Levels(rms, peak, 0.0, 0.0, 0.0, velocity)
     return Levels(
-        rms, peak, peak / rms, float(stats.kurtosis(x, fisher=False)), float(stats.skew(x)),
-        velocity,
+        rms, peak, peak / rms, float(scipy.stats.kurtosis(x, fisher=False)),
+        float(scipy.stats.skew(x)), velocity,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.vibration.levels import Burst
@@ -110,7 +110,7 @@ def _analytic(x: FloatArray, rate_hz: float, band: tuple[float, float]) -> np.nd
 
 
 def _amplitudes(x: FloatArray, rate_hz: float, n_piece: int | None = None) -> Spectrum:
-    frequency, power = signal.welch(
+    frequency, power = scipy.signal.welch(
         x, rate_hz, window="hann", nperseg=n_piece or len(x), detrend="constant",
         scaling="spectrum",
     )  # fmt: skip

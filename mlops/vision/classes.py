@@ -20,7 +20,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from mlops.artifacts import Array, ArtifactRefused, Bundle
 from mlops.lives import FloatArray
@@ -76,6 +75,8 @@ def discriminants(figures: FloatArray, codes: IntArray, *, n_classes: int) -> Di
 
     A class that none of the figures is of is never the likeliest.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage  # brings pandas: seconds, in any process
+
     middle, total = figures.mean(axis=0), figures.std(axis=0)
     n_of = np.bincount(codes, minlength=n_classes)
     centres = np.tile(middle, (n_classes, 1))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlops.lives import FloatArray
 from mlops.vision.limits import LEAST_SCORE, threshold_of
@@ -106,13 +106,13 @@ class _Side:
 
     def interval(self, threshold: float) -> tuple[float, float, float]:
         n, share = len(self.logs), float(self._kernel(np.array([threshold]))[0])
-        over = stats.beta(n * share + 0.5, n * (1.0 - share) + 0.5)
+        over = scipy.stats.beta(n * share + 0.5, n * (1.0 - share) + 0.5)
         low, high = over.interval(LEVEL)
         return float(over.mean()), float(low), float(high)
 
     def _kernel(self, thresholds: FloatArray) -> FloatArray:
         at = np.log(np.maximum(thresholds, LEAST_SCORE))[:, None]
-        return np.asarray(stats.norm.sf((at - self.logs) / self.width).mean(axis=1))
+        return np.asarray(scipy.stats.norm.sf((at - self.logs) / self.width).mean(axis=1))
 
 
 def choose(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlops import conformal
 from mlops.lives import FloatArray
@@ -27,5 +27,6 @@ def threshold_of(good_scores: FloatArray, *, rate: float) -> float:
         return by_count
     n = len(good_scores)
     logs = np.log(np.maximum(good_scores, LEAST_SCORE))
-    reach = float(stats.t.ppf(1.0 - rate, n - 1)) * float(logs.std(ddof=1)) * np.sqrt(1.0 + 1.0 / n)
+    quantile = float(scipy.stats.t.ppf(1.0 - rate, n - 1))
+    reach = quantile * float(logs.std(ddof=1)) * np.sqrt(1.0 + 1.0 / n)
     return float(np.exp(logs.mean() + reach))

@@ -7,7 +7,8 @@ that lacks a required field, has one too many, or one of another type.
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import jsonschema
+import jsonschema_rs
 import requests
 
 from billing.sandbox.forms import unfold
@@ -100,21 +102,21 @@ class Contract:
         self._answers = {
             "components": {"schemas": {k: _as_json_schema(v) for k, v in self._schemas.items()}}
         }
+        self._templates = _by_length(self._paths)
+        # Compiled once: there are a few dozen shapes and tens of thousands of answers.
+        self._judges: dict[str, _Judge] = {}
 
     def operation(self, method: str, path: str) -> dict[str, Any]:
         """Return the operation of a path; one without placeholders goes before one with them."""
+        return self._operation(method, path)[1]
+
+    def _operation(self, method: str, path: str) -> tuple[str, dict[str, Any]]:
         parts = path.strip("/").split("/")
-        found = []
-        for template, methods in self._paths.items():
-            pattern = template.strip("/").split("/")
-            if len(pattern) == len(parts) and all(
-                p.startswith("{") or p == part for p, part in zip(pattern, parts, strict=True)
-            ):
-                found.append((template.count("{"), methods))
-        for _, methods in sorted(found, key=lambda f: f[0]):
-            if method.lower() in methods:
-                operation: dict[str, Any] = methods[method.lower()]
-                return operation
+        for template, pattern in self._templates.get(len(parts), ()):
+            if all(p is None or p == part for p, part in zip(pattern, parts, strict=True)):
+                operation = self._paths[template].get(method.lower())
+                if operation is not None:
+                    return template, operation
         raise ContractBroken(f"Stripe has no {method} {path}")
 
     def check_request(self, method: str, path: str, query: str, body: str) -> None:
@@ -201,22 +203,56 @@ class Contract:
     def _id_of(self, item: Any) -> Any:
         if not isinstance(item, dict) or "id" not in item:
             return item
-        self._check_schema({"$ref": f"#/components/schemas/{item['object']}"}, item, "expanded")
+        kind = item["object"]
+        self._check_schema(kind, {"$ref": f"#/components/schemas/{kind}"}, item, "expanded")
         return item["id"]
 
     def check_answer(self, method: str, path: str, status: int, body: Any) -> None:
-        responses = self.operation(method, path)["responses"]
-        answer = responses.get(str(status), responses["default"])
-        schema = _as_json_schema(answer["content"]["application/json"]["schema"])
-        self._check_schema(schema, body, f"{method} {path} answers {status}")
+        template, operation = self._operation(method, path)
+        responses = operation["responses"]
+        code = str(status) if str(status) in responses else "default"
+        schema = responses[code]["content"]["application/json"]["schema"]
+        what = f"{method} {path} answers {status}"
+        self._check_schema(f"{method} {template} {code}", schema, body, what)
 
-    def _check_schema(self, schema: dict[str, Any], body: Any, what: str) -> None:
-        validator = jsonschema.Draft7Validator({**schema, **self._answers})
-        error = next(validator.iter_errors(body), None)
-        if error is not None:
-            best = jsonschema.exceptions.best_match([error]) or error
-            where = "/".join(map(str, best.absolute_path))
-            raise ContractBroken(f"{what}: at {where}: {best.message}")
+    def _check_schema(self, name: str, schema: dict[str, Any], body: Any, what: str) -> None:
+        """Hold a body against the schema that `name` stands for."""
+        judge = self._judges.get(name)
+        if judge is None:
+            judge = self._judges[name] = _Judge({**_as_json_schema(schema), **self._answers})
+        if fault := judge.fault(body):
+            raise ContractBroken(f"{what}: {fault}")
+
+
+def _by_length(paths: Iterable[str]) -> dict[int, list[tuple[str, list[str | None]]]]:
+    """Return the templates by their number of parts, those without placeholders first.
+
+    Each comes with its parts, in which None stands for a placeholder.
+    """
+    found = defaultdict(list)
+    for template in sorted(paths, key=lambda path: path.count("{")):
+        parts = template.strip("/").split("/")
+        pattern = [None if part.startswith("{") else part for part in parts]
+        found[len(parts)].append((template, pattern))
+    return dict(found)
+
+
+class _Judge:
+    """One compiled schema: the quick one decides, the other one finds the words."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._quick = jsonschema_rs.Draft7Validator(schema, validate_formats=False)
+        self._wordy = jsonschema.Draft7Validator(schema)
+
+    def fault(self, body: Any) -> str:
+        """Say where a body is wrong and how; empty where it is right."""
+        if self._quick.is_valid(body):
+            return ""
+        error = next(self._wordy.iter_errors(body), None)
+        if error is None:
+            return "one of two validators refuses it"
+        best = jsonschema.exceptions.best_match([error]) or error
+        return f"at {'/'.join(map(str, best.absolute_path))}: {best.message}"
 
 
 def _expansions(encoded: str) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_list_of_invoices_takes_a_fixed_number_of_queries(
     for n in range(5):
         invoice_of(acme, f"in_{n}")
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(5):
         get("/api/v1/invoices/", api_key)
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import time
+from collections.abc import Iterable
 
 import pytest
 from django.core.cache import cache
@@ -173,18 +174,29 @@ def quiet():
     logging.disable(before)
 
 
-def play(events: list[tuple[str, dict]], order: tuple[int, ...]) -> tuple:
-    """Deliver and apply events in an order, undo it, and return the state that it led to."""
-    with transaction.atomic():
-        for i in order:
+def play(
+    events: list[tuple[str, dict]], orders: Iterable[tuple[int, ...]], n_done: int = 0
+) -> set[tuple]:
+    """Deliver and apply events in each of the orders and return the states that they end in.
+
+    Orders that begin alike share their beginning: it is lived once, and what follows is undone
+    for the next one. All orders are of one length and begin in one state.
+    """
+    states = set()
+    for i, alike in itertools.groupby(sorted(orders), key=lambda order: order[n_done]):
+        same = list(alike)
+        with transaction.atomic():
             kind, body = events[i]
             raw = event(kind, body, event_id=f"evt_{i}")
             assert deliver(raw, signed(raw)).status_code == 200
             services.apply_event(event_id=f"evt_{i}", at=NOV_1 + 3 * HOUR)
-        assert InboxEvent.objects.filter(state="done").count() == len(set(order))
-        state = mirrored()
-        transaction.set_rollback(True)
-    return state
+            if n_done + 1 < len(same[0]):
+                states |= play(events, same, n_done + 1)
+            else:
+                assert InboxEvent.objects.filter(state="done").count() == len(set(same[0]))
+                states.add(mirrored())
+            transaction.set_rollback(True)
+    return states
 
 
 def with_repeats(order: tuple[int, ...], n: int) -> tuple[int, ...]:
@@ -198,10 +210,10 @@ def test_all_720_orders_of_six_events_with_repeats_end_in_one_state(lived, strip
     # What no event has told of yet; each order begins here.
     Subscription.objects.filter(pk=lived.pk).update(status="past_due", period_end=OCT_10)
 
-    states = {
-        play(events, with_repeats(order, n))
-        for n, order in enumerate(itertools.permutations(range(6)))
-    }
+    orders = [with_repeats(order, n) for n, order in enumerate(itertools.permutations(range(6)))]
+    assert len(set(orders)) == 720
+
+    states = play(events, orders)
 
     (state,) = states
     (invoice,) = stripe.invoices(lived.account.stripe_customer_id)
@@ -216,7 +228,7 @@ def test_all_orders_of_an_end_and_a_failed_payment_end_in_one_state(lived, strip
     events = six_events(stripe, lived)[:4]
     events += [("customer.subscription.deleted", events[0][1])]
 
-    states = {play(events, order) for order in itertools.permutations(range(5))}
+    states = play(events, itertools.permutations(range(5)))
 
     (state,) = states
     assert state[1][0] == "canceled"

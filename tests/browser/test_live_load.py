@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.test_new_owner import create_factory, sign_up
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 ROOT = Path(__file__).resolve().parents[2]
 N_MACHINES = 24

@@ -127,7 +127,7 @@ def test_the_page_takes_a_fixed_number_of_queries(
 ):
     viewer = portal("viewer")
     viewer.get(path)
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(12):
         viewer.get(path)
 
 

@@ -102,5 +102,5 @@ def test_who_may_train(portal, predicted, role, status):
 
 
 def test_lists_take_a_fixed_number_of_queries(call, predicted, django_assert_max_num_queries):
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(6):
         call("GET", "predictions")

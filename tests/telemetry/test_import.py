@@ -134,7 +134,7 @@ def test_a_machine_is_found_by_its_tag(api, in_acme):
 def test_a_thousand_devices_are_made_with_a_few_statements(in_acme, django_assert_max_num_queries):
     text = "name,tags\n" + "".join(f"Gate {n},a|b\n" for n in range(1_000))
 
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(12):
         made, _ = services.import_devices(text=text, by=None)
 
     assert len({one.token for one in made}) == 1_000
