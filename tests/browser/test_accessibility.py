@@ -37,6 +37,7 @@ ELSEWHERE = {
     "suspended": "only for a factory that is suspended",
 }
 NOT_THERE = {
+    "invoice-receipt": "Stripe does not know the invoice that stands here",
     "order-photo": "a file, and the test keeps none",
 }
 PUBLIC_LEFT_OUT = {
