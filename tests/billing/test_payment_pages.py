@@ -225,7 +225,7 @@ def test_a_code_is_used_once(owner, workshop):
 def test_an_unknown_code_says_so(owner, workshop):
     page = text(owner.post("/usage/plan/code/", {"code": "GOLD"}, follow=True))
 
-    assert "There is no such code." in page
+    assert "There is no such code: GOLD." in page
 
 
 @pytest.mark.parametrize(
