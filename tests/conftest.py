@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.stack import Stack
 from tenants import credentials, services, storage
@@ -17,14 +17,18 @@ from tenants.models import Factory, Membership, Role, User
 from tests.installation import VAR
 
 PUBLIC_HOST = "localhost:8443"
-_TESTS = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` a folder stays in one process: its tests share an installation."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(_TESTS).parts[0]))
+class ByFolder(LoadScopeScheduling):
+    """A folder of tests stays in one process: they share an installation."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "/".join(nodeid.split("/")[:2])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """With `--dist loadscope` a scope is a folder. Marks (`loadgroup`) are lost on pytest 9.2."""
+    return ByFolder(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")
