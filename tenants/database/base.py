@@ -17,8 +17,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _handle_search_path(self, cursor: Any = None) -> None:
         if self._told() != ", ".join(self._get_cursor_search_paths()):
-            # Over a cursor of its own: it is not one of the statements of whoever asks.
-            super()._handle_search_path()
+            # Over a cursor of its own: it is not one of the statements of whoever asks. A server
+            # that has gone is told as Django tells it, so that the connection is not used again.
+            with self.wrap_database_errors:
+                super()._handle_search_path()
 
     def _told(self) -> str | None:
         """Return the server's search_path; a name that it quotes is as good as an unknown one."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
@@ -94,6 +94,23 @@ def test_a_server_that_tells_nothing_has_it_set_each_time(in_acme, sent, monkeyp
 
     assert {path_in_use() for _ in range(3)} == {"acme, public"}
     assert sent == ["acme"] * 3
+
+
+def test_a_server_that_has_gone_is_told_as_django_tells_it(acme):
+    other: Any = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        other.set_schema("acme")
+
+        with pytest.raises(OperationalError):
+            other.cursor()
+        assert not other.is_usable()
+    finally:
+        other.close()
 
 
 # -- the shared schema -----------------------------------------------------------------------------
