@@ -21,6 +21,7 @@ from telemetry.ingest.credentials import Credentials
 from telemetry.ingest.decoding import Decoded, ServerTimes
 from telemetry.ingest.dialects import NATIVE, Answer, Attributes, Dialect
 from telemetry.ingest.errors import (
+    AWAY,
     RequestRefused,
     cap_reached,
     suspended,
@@ -48,7 +49,6 @@ CONTENT_TYPES: Final = frozenset(
 )  # fmt: skip
 # A body from here on that is not well-formed is taken apart in a thread of its own.
 _LONG_BODY = 64 * 1024
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 async def _keep(_connection: Any) -> None:
@@ -216,7 +216,7 @@ class IngestApp:
             self._look_at_clock(device, decoded, request.date, now_us)
         try:
             submission = await planning.plan(device, decoded, self._interner)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("telemetry.ingest.not_planned", error=type(error).__name__)
             raise unavailable("The database is away; send again in a moment.") from None
         if submission.n_received:
@@ -283,7 +283,7 @@ class IngestApp:
                 return 200, (), b""
             keys = dialect.keys
             found = {} if keys is None else await attributes.load(self._pool, device, keys)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("telemetry.ingest.no_attributes", error=type(error).__name__)
             raise unavailable("The database is away; send again in a moment.") from None
         return dialect.found(found)
@@ -315,7 +315,7 @@ class IngestApp:
                     "statement_timeout": "5s",
                 },
             )
-        except _AWAY:
+        except AWAY:
             self._starting = None
             raise unavailable("The database is away; send again in a moment.") from None
         self._pool = pool

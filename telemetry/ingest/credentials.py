@@ -12,10 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import structlog
 
-from telemetry.ingest.errors import RequestRefused, unavailable
+from telemetry.ingest.errors import AWAY, RequestRefused, unavailable
 from telemetry.ingest.limits import FactoryLimits
 from telemetry.ingest.state import Device, Factory
 
@@ -29,7 +28,6 @@ OVERLAP_S = 60.0
 UNKNOWN_S = 1.0
 MAX_UNKNOWN = 20_000
 
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _PREFIX = b"takt_dev_"
 _UNAUTHORIZED = ((b"www-authenticate", b'Bearer realm="takt"'),)
 
@@ -130,7 +128,7 @@ class Credentials:
         try:
             # Shielded: a client that hangs up must not take the answer from the others.
             return await asyncio.shield(asking)
-        except _AWAY:
+        except AWAY:
             raise unavailable("Tokens cannot be checked now; send again in a moment.") from None
 
     async def _look_up(self) -> None:
@@ -139,7 +137,7 @@ class Credentials:
             self._asking = {}
             try:
                 rows = await self._pool.fetch(_LOOK_UP, list(asked), timeout=3)
-            except _AWAY as error:
+            except AWAY as error:
                 for waiting in asked.values():
                     waiting.set_exception(error)
                     waiting.exception()  # it may be that nobody waits any more
@@ -187,7 +185,7 @@ class Credentials:
         while True:
             try:
                 await self.renew()
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("telemetry.credentials.not_renewed", error=type(error).__name__)
             await asyncio.sleep(POLL_S)
 

@@ -1,5 +1,16 @@
-"""What can go wrong with a whole request, and how it is answered."""
+"""What can go wrong with a whole request and how it is answered; when the database is away."""
 
+import asyncpg
+
+# What asyncpg raises where the database does not answer. The last one is of no kind of its own: a
+# server that is killed while it answers leaves a connection in a state that asyncpg does not know.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 # So soon after a payment a device that waits is heard again.
 SUSPENDED_AGAIN_S = 300.0
 Headers = tuple[tuple[bytes, bytes], ...]

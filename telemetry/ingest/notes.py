@@ -10,17 +10,15 @@ for people, no counters that anything is reckoned from.
 import asyncio
 from typing import Any
 
-import asyncpg
 import structlog
 
 from telemetry.ingest import refusing
-from telemetry.ingest.errors import RequestRefused
+from telemetry.ingest.errors import AWAY, RequestRefused
 from telemetry.ingest.state import Device
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class _Factory:
@@ -63,7 +61,7 @@ class Notes:
         for schema, notes in collected.items():
             try:
                 await self._write(f'"{schema}"', notes)
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning(
                     "telemetry.notes.not_written", schema=schema, error=type(error).__name__
                 )

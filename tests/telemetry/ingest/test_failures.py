@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 
 from telemetry.ingest import writer as writer_module
@@ -147,6 +148,25 @@ async def test_tokens_are_not_trusted_when_they_cannot_be_renewed(
 
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_renewal_outlives_what_a_killed_server_leaves_behind(
+    ingest: IngestApp, monkeypatch: pytest.MonkeyPatch
+):
+    """asyncpg calls a connection that was cut in the middle of an answer a fault of its own."""
+    renew, tries = ingest._credentials.renew, []
+
+    async def cut_once() -> None:
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            raise asyncpg.InternalClientError("got result for unknown protocol state 0")
+        await renew()
+
+    monkeypatch.setattr(ingest._credentials, "renew", cut_once)
+    await asyncio.sleep(2.5)
+
+    assert len(tries) >= 2
+    assert ingest._credentials._renewed_at >= tries[1]
 
 
 # -- limits --------------------------------------------------------------------------------------
