@@ -16,6 +16,7 @@ from typing import Any, Final
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests.browser.conftest import ROOT, SLOW_MS, launch
+from tests.browser.waiting import until
 
 SCRIPT: Final = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
@@ -88,7 +89,7 @@ def _look(share: Sequence[tuple[int, str]], *, state: Any, left_out: Sequence[st
         page = context.new_page()
         for number, address in share:
             page.goto(address)
-            page.wait_for_function(SETTLED)
+            until(page, SETTLED)
             looks = (
                 EVERY_LOOK if os.environ.get("TAKT_EVERY_LOOK") == "1" else TURNS[number // 2 % 2]
             )

@@ -6,6 +6,7 @@ from typing import Any, Final
 from playwright.sync_api import Page
 
 from tests.browser.axe import SETTLED
+from tests.browser.waiting import until
 
 MOST_STOPS: Final = 400  # a walk that is longer goes round in a circle
 
@@ -60,7 +61,7 @@ STOP: Final = """() => {
 def open_page(page: Page, address: str) -> list[str]:
     """Open a page, wait until it is whole, and list what Tab should reach."""
     page.goto(address)
-    page.wait_for_function(SETTLED)
+    until(page, SETTLED)
     return list(page.evaluate(LIST))
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, ViewportSize, expect
 
 from tests.browser.test_new_owner import connect, create_factory, sign_up
+from tests.browser.waiting import until
 from tests.production.test_order_work import picture
 
 pytestmark = pytest.mark.browser
@@ -58,7 +59,7 @@ def test_a_repair_is_reported_worked_on_and_judged_in_three_taps(at_machine: Pag
     page.get_by_role("link", name="WO-000001").click()
     photo = page.get_by_alt_text("Photo 1 of the work")
     photo.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.photos img').naturalWidth > 0")
+    until(page, "document.querySelector('.photos img').naturalWidth > 0")
     expect(page.get_by_role("button", name="It was done well")).to_be_visible()
 
 
