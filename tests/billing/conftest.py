@@ -15,10 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from billing import facts, gateways
+from billing import facts, gateways, services
 from billing.counting import MachineHour
 from billing.gateways import StripeGateway
+from billing.models import BillingAccount
 from tenants.context import current_schema
+from tenants.models import Factory
 from tests.billing import contract
 
 API_KEY = "sk_test_for_tests_only"
@@ -208,3 +210,15 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> Facts:
 def run_jobs(django_capture_on_commit_callbacks: Callable) -> Callable:
     """Run a block and what it queued for after its commit, here and now."""
     return django_capture_on_commit_callbacks
+
+
+def on_workshop(factory: Factory, *, since: datetime) -> BillingAccount:
+    """Put a factory on Workshop with a card, in simulated time that stands at `since`."""
+    started = services.start_subscription(
+        factory=factory, plan="workshop", by=None, at=since, simulated=True
+    )
+    services.open_subscription(subscription_id=str(started.pk), simulated=True)
+    services.use_card(factory=factory, payment_method="pm_card_visa")
+    account = services.account_for(factory)
+    account.refresh_from_db()
+    return account

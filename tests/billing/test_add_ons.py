@@ -7,7 +7,7 @@ import pytest
 from billing import services
 from billing.models import BookedAddOn, Invoice
 from billing.services import add_ons, telling
-from tests.billing.conftest import HOUR, NOV_1
+from tests.billing.conftest import HOUR, NOV_1, on_workshop
 from tests.billing.test_chain import away
 
 OCT_1 = datetime(2026, 10, 1, tzinfo=UTC)
@@ -20,12 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def account(acme, stripe, readings):
     """acme on Workshop since 1 October with a card, in simulated time: 12 October."""
-    started = services.start_subscription(
-        factory=acme, plan="workshop", by=None, at=OCT_1, simulated=True
-    )
-    services.open_subscription(subscription_id=str(started.pk), simulated=True)
-    services.use_card(factory=acme, payment_method="pm_card_visa")
-    account = services.account_for(acme)
+    account = on_workshop(acme, since=OCT_1)
     go_to(account, stripe, OCT_12)
     return account
 

@@ -11,7 +11,7 @@ from billing.gateways import StripeAway
 from billing.models import Invoice, Subscription
 from billing.services import discounts, telling
 from tenants.models import AuditEntry, Notification
-from tests.billing.conftest import HOUR, NOV_1
+from tests.billing.conftest import HOUR, NOV_1, on_workshop
 from tests.billing.test_chain import away
 
 OCT_1 = datetime(2026, 10, 1, tzinfo=UTC)
@@ -23,13 +23,7 @@ CODE = "WELCOME20"
 @pytest.fixture
 def account(acme, stripe, readings):
     """acme on Workshop since 1 October with a card, in simulated time: 12 October."""
-    started = services.start_subscription(
-        factory=acme, plan="workshop", by=None, at=OCT_1, simulated=True
-    )
-    services.open_subscription(subscription_id=str(started.pk), simulated=True)
-    services.use_card(factory=acme, payment_method="pm_card_visa")
-    account = services.account_for(acme)
-    account.refresh_from_db()
+    account = on_workshop(acme, since=OCT_1)
     stripe.advance_clock(clock_id=account.test_clock_id, to=OCT_12)
     return account
 

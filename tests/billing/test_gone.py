@@ -8,7 +8,7 @@ from billing import services
 from billing.models import LedgerDelivery, YearlyMachines
 from billing.services import add_ons, gone, telling, yearly
 from tenants.signals import factory_leaving
-from tests.billing.conftest import HOUR, NOV_1
+from tests.billing.conftest import HOUR, NOV_1, on_workshop
 
 OCT_1 = datetime(2026, 10, 1, tzinfo=UTC)
 OCT_12 = datetime(2026, 10, 12, 13, tzinfo=UTC)
@@ -20,12 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def account(acme, stripe, readings):
     """acme on Workshop with a card since 1 October; on the 12th, its last reading an hour old."""
-    started = services.start_subscription(
-        factory=acme, plan="workshop", by=None, at=OCT_1, simulated=True
-    )
-    services.open_subscription(subscription_id=str(started.pk), simulated=True)
-    services.use_card(factory=acme, payment_method="pm_card_visa")
-    account = services.account_for(acme)
+    account = on_workshop(acme, since=OCT_1)
     stripe.advance_clock(clock_id=account.test_clock_id, to=OCT_12)
     readings.add("machine:a", OCT_12 - HOUR, 5)
     return account

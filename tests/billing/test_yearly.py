@@ -12,7 +12,7 @@ from billing.periods import month_start, next_full_hour
 from billing.plans import Item
 from billing.services import prepaying, telling, yearly
 from tenants.models import AuditEntry, Job, Notification
-from tests.billing.conftest import HOUR
+from tests.billing.conftest import HOUR, on_workshop
 from tests.billing.test_chain import away
 
 OCT_1 = datetime(2026, 10, 1, tzinfo=UTC)
@@ -24,12 +24,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def account(acme, stripe, readings):
     """acme on Workshop since 1 October with a card, in simulated time: 10 October, 9:20."""
-    started = services.start_subscription(
-        factory=acme, plan="workshop", by=None, at=OCT_1, simulated=True
-    )
-    services.open_subscription(subscription_id=str(started.pk), simulated=True)
-    services.use_card(factory=acme, payment_method="pm_card_visa")
-    account = services.account_for(acme)
+    account = on_workshop(acme, since=OCT_1)
     go_to(account, stripe, OCT_10)
     return account
 
