@@ -1,6 +1,8 @@
 """What the lower floors have stored, as billing counts it."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from uuid import UUID
 
 from billing.counting import MachineHour, MonthFacts, SourceHour
 from mlops import selectors as mlops_selectors
@@ -12,13 +14,14 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 def usage(*, start: datetime, end: datetime) -> list[MachineHour]:
     """Return the factory's stored readings by machine and hour of measured time, [start, end)."""
     return [
-        MachineHour(
-            hour=row.hour,
-            source=f"machine:{row.machine_id}" if row.machine_id else f"device:{row.device_id}",
-            n_readings=row.n_readings,
-        )
+        MachineHour(row.hour, _source(row.machine_id, row.device_id), row.n_readings)
         for row in telemetry_selectors.usage_by_hour(start=start, end=end)
     ]
+
+
+@lru_cache(maxsize=4096)
+def _source(machine_id: UUID | None, device_id: int) -> str:
+    return f"machine:{machine_id}" if machine_id else f"device:{device_id}"
 
 
 def changed_hours(*, since: datetime) -> set[datetime]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, TruncHour
 
@@ -18,10 +19,22 @@ from mlops.agreement import cohens_kappa
 from mlops.models import ImageLabel, ImageVerdict, InspectionImage, VisionSetup
 from production import selectors as production_selectors
 from production.models import InspectionPlan
+from telemetry.times import from_s
+from tenants.context import current_schema
 from tenants.models import User
 
 # Behind every picture that has a doubt: those that no model has seen.
 _NO_DOUBT_KNOWN = -1.0
+# As SQL: the nightly proof asks it of every factory, and Django would take as long as PostgreSQL.
+_IMAGES_BY_HOUR = """
+    SELECT extract(epoch FROM hour)::bigint, machine_id, n FROM (
+        SELECT date_bin('1 hour', p.received_at, timestamptz '1970-01-01 00:00:00+00') AS hour,
+            i.machine_id, count(*) AS n
+        FROM mlops_inspectionimage p LEFT JOIN production_inspection i ON i.id = p.inspection_id
+        WHERE p.received_at >= %s AND p.received_at < %s
+        GROUP BY hour, i.machine_id
+    ) AS hours ORDER BY hour, machine_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +103,10 @@ def images_by_hour(*, start: datetime, end: datetime) -> list[tuple[datetime, UU
     outlive the pixels, which retention removes, so an hour can be counted again at any time. The
     machine is that of the picture's inspection; None where it has none.
     """
-    rows = InspectionImage.objects.filter(received_at__gte=start, received_at__lt=end)
-    hours = rows.annotate(hour=TruncHour("received_at", tzinfo=UTC))
-    found = hours.values_list("hour", "inspection__machine").annotate(n=Count("pk"))
-    return list(found.order_by("hour", "inspection__machine"))
+    current_schema()  # outside a factory the tables of another would answer
+    with connection.cursor() as cursor:
+        cursor.execute(_IMAGES_BY_HOUR, [start, end])
+        return [(from_s(seconds), machine_id, n) for seconds, machine_id, n in cursor.fetchall()]
 
 
 def images_changed_since(at: datetime) -> set[datetime]:

@@ -1,19 +1,17 @@
 """How much was stored: what billing pulls."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
+from telemetry.times import from_s
 from tenants.context import current_schema
 
 
-@dataclass(frozen=True, slots=True)
-class HourOfUse:
+class HourOfUse(NamedTuple):
     """What was stored of a device for one hour of measured time."""
 
     hour: datetime
@@ -76,11 +74,16 @@ def _archive_changes(condition: str, values: list[Any]) -> list[tuple[datetime, 
     current_schema()  # outside a factory the tables of another would answer
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT date_trunc('hour', at, 'UTC') AS hour, sum(n_bytes)::bigint"  # noqa: S608
-            f" FROM archive_change WHERE {condition} GROUP BY hour ORDER BY hour",
+            f"""
+            SELECT extract(epoch FROM hour)::bigint, n FROM (
+                SELECT date_bin('1 hour', at, timestamptz '1970-01-01 00:00:00+00') AS hour,
+                    sum(n_bytes)::bigint AS n
+                FROM archive_change WHERE {condition} GROUP BY hour ORDER BY hour
+            ) AS hours
+            """,  # noqa: S608
             values,
         )
-        return list(cursor.fetchall())
+        return [(from_s(seconds), n_bytes) for seconds, n_bytes in cursor.fetchall()]
 
 
 def hours_of(*, device_id: int, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
@@ -110,10 +113,7 @@ def _usage(question: str, values: list[Any]) -> list[HourOfUse]:
             " GROUP BY f.hour, f.device_id, d.machine_id ORDER BY f.hour, f.device_id",
             values,
         )
-        # Seconds and few moments: making a time of every row would take most of the reading.
-        return [HourOfUse(_moment(seconds), *rest) for seconds, *rest in cursor.fetchall()]
-
-
-@lru_cache(maxsize=4096)
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+        return [
+            HourOfUse(from_s(seconds), device_id, machine_id, n_readings, n_values)
+            for seconds, device_id, machine_id, n_readings, n_values in cursor.fetchall()
+        ]
