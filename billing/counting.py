@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from billing.periods import Span
 from billing.plans import ITEM_OF, SIGN, TAKEN_OFF, USED, Item, Meter, Plan, plan
@@ -16,8 +17,7 @@ from billing.plans import ITEM_OF, SIGN, TAKEN_OFF, USED, Item, Meter, Plan, pla
 BYTES_PER_MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class MachineHour:
+class MachineHour(NamedTuple):
     """How many readings of one machine were stored for one hour of measured time.
 
     `source` names the machine, or the device where it belongs to none.
@@ -28,8 +28,7 @@ class MachineHour:
     n_readings: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceHour:
+class SourceHour(NamedTuple):
     """How much of something one machine (or the factory: "") used in an hour."""
 
     hour: datetime
@@ -58,7 +57,7 @@ class Rules:
     given_up: Set[datetime] = frozenset()  # hours whose held readings are gone: held for good
 
 
-Quantities = dict[tuple[Meter, datetime], int]
+Quantities = dict[Meter, dict[datetime, int]]  # by meter and hour
 
 
 def quantities(
@@ -74,7 +73,7 @@ def quantities(
     counter = _Counter(rules or Rules())
     for span in spans:
         counter.count(span, found)
-    return {key: n for key, n in counter.result.items() if n}
+    return counter.quantities()
 
 
 class _Counter:
@@ -82,10 +81,15 @@ class _Counter:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.result: Quantities = defaultdict(int)
+        self.result: Quantities = {meter: defaultdict(int) for meter in Meter}
         self._seen: set[str] = set()
         self._peak_mb = 0
         self._n_extra_charged = 0
+
+    def quantities(self) -> Quantities:
+        """Return what was counted, without hours and meters at zero."""
+        found = {m: {h: n for h, n in hours.items() if n} for m, hours in self.result.items()}
+        return {meter: hours for meter, hours in found.items() if hours}
 
     def count(self, span: Span, found: MonthFacts) -> None:
         chosen = plan(span.term.plan, span.term.version)
@@ -105,58 +109,60 @@ class _Counter:
         self, span: Span, chosen: Plan, readings: Iterable[MachineHour]
     ) -> datetime | None:
         """Count readings and the machines that sent them; return the hour of the first."""
+        used, seen = self.result[Meter.READINGS], self._seen
+        began: dict[datetime, int] = defaultdict(int)
         first: datetime | None = None
-        for fact in sorted(readings, key=lambda f: (f.hour, f.source)):
-            if fact.n_readings <= 0 or not span.start <= fact.hour < span.end:
+        for hour, source, n in sorted(readings):
+            if n <= 0 or not span.start <= hour < span.end:
                 continue
-            if first is None:
-                first = fact.hour
-                self._carry(span, Item.READINGS, first)
-            self.result[Meter.READINGS, fact.hour] += fact.n_readings
-            if fact.source in self._seen:
-                continue
-            self._seen.add(fact.source)
-            self.result[Meter.ACTIVE_MACHINES, fact.hour] += 1
-            if chosen.included_readings:
-                self.result[Meter.INCLUDED_READINGS, fact.hour] += chosen.included_readings
-        if first is not None and chosen.is_paid:
-            self._count_prepaid(span, first)
+            first = first or hour
+            used[hour] += n
+            if source not in seen:
+                seen.add(source)
+                began[hour] += 1
+        for hour, n in began.items():
+            self.result[Meter.ACTIVE_MACHINES][hour] += n
+            self.result[Meter.INCLUDED_READINGS][hour] += n * (chosen.included_readings or 0)
+        if first is not None:
+            self._carry(span, Item.READINGS, first)
+            if chosen.is_paid:
+                self._count_prepaid(span, first)
         return first
 
     def _count_prepaid(self, span: Span, first: datetime) -> None:
         """Take off the machines that are paid in advance; more of them from their hour on."""
         before = prepaid_before(self.rules.prepaid, span.start)
         if span.carried is None:
-            self.result[Meter.PREPAID_MACHINES, first] += before
+            self.result[Meter.PREPAID_MACHINES][first] += before
         else:
             self._carry(span, Item.MACHINES, first)
         for at, n in sorted(self.rules.prepaid):
             if span.start <= at < span.end:
-                self.result[Meter.PREPAID_MACHINES, max(at, first)] += n - before
+                self.result[Meter.PREPAID_MACHINES][max(at, first)] += n - before
                 before = n
 
     def _carry(self, span: Span, item: Item, hour: datetime) -> None:
         carried = (span.carried or {}).get(item, 0)
         if carried:
-            self.result[TAKEN_OFF[item][0], hour] += carried
+            self.result[TAKEN_OFF[item][0]][hour] += carried
 
     def _count_plain(
         self, span: Span, chosen: Plan, item: Item, rows: Iterable[SourceHour]
     ) -> None:
-        used: dict[datetime, int] = defaultdict(int)
-        for row in rows:
-            if row.n > 0 and span.start <= row.hour < span.end:
-                used[row.hour] += row.n
-        for hour, n in used.items():
-            self.result[USED[item], hour] += n
-        if used:
-            self._allow(span, chosen, item, min(used))
+        used = self.result[USED[item]]
+        first: datetime | None = None
+        for hour, _source, n in rows:
+            if n > 0 and span.start <= hour < span.end:
+                used[hour] += n
+                first = hour if first is None else min(first, hour)
+        if first is not None:
+            self._allow(span, chosen, item, first)
 
     def _allow(self, span: Span, chosen: Plan, item: Item, hour: datetime) -> None:
         if span.carried is not None:
             self._carry(span, item, hour)
         elif chosen.allowance(item):
-            self.result[TAKEN_OFF[item][0], hour] += chosen.allowance(item)
+            self.result[TAKEN_OFF[item][0]][hour] += chosen.allowance(item)
 
     def _count_archive(
         self, span: Span, chosen: Plan, levels: Iterable[tuple[datetime, int]]
@@ -170,7 +176,7 @@ class _Counter:
         for hour, n_bytes in steps:
             size_mb = -(-n_bytes // BYTES_PER_MB)
             if size_mb > self._peak_mb:
-                self.result[Meter.ARCHIVE_MB, hour] += size_mb - self._peak_mb
+                self.result[Meter.ARCHIVE_MB][hour] += size_mb - self._peak_mb
                 self._peak_mb = size_mb
                 first = first or hour
         if first is not None:
@@ -178,13 +184,9 @@ class _Counter:
 
     def _hold(self, span: Span) -> None:
         """Take what was given up, and what lies beyond the owner's cap, off what is charged."""
-        left = {
-            hour: n
-            for (meter, hour), n in self.result.items()
-            if meter is Meter.READINGS and span.start <= hour < span.end
-        }
+        left = {h: n for h, n in self.result[Meter.READINGS].items() if span.start <= h < span.end}
         for hour in left.keys() & self.rules.given_up:
-            self.result[Meter.HELD_READINGS, hour] += left.pop(hour)
+            self.result[Meter.HELD_READINGS][hour] += left.pop(hour)
         extra = max(0, sum(left.values()) - self._sum(span, Meter.INCLUDED_READINGS))
         if self.rules.max_extra_readings is not None:
             most = max(0, self.rules.max_extra_readings - self._n_extra_charged)
@@ -195,13 +197,11 @@ class _Counter:
     def _hold_latest(self, used: Mapping[datetime, int], n: int) -> None:
         for hour in sorted(used, reverse=True):
             held = min(n, used[hour])
-            self.result[Meter.HELD_READINGS, hour] += held
+            self.result[Meter.HELD_READINGS][hour] += held
             n -= held
 
     def _sum(self, span: Span, meter: Meter) -> int:
-        return sum(
-            n for (m, h), n in self.result.items() if m is meter and span.start <= h < span.end
-        )
+        return sum(n for h, n in self.result[meter].items() if span.start <= h < span.end)
 
 
 def prepaid_before(steps: Iterable[tuple[datetime, int]], at: datetime) -> int:
@@ -249,8 +249,11 @@ def left_of_allowances(before: Stretch, *, new: Plan) -> dict[str, int]:
     return {item: before.left(item) + before.more(item, new) for item in Item}
 
 
-def corrections(wanted: Mapping[tuple[Meter, datetime], int], written: Quantities) -> Quantities:
-    """Return what must be added to the ledger so that it says what is wanted."""
-    keys = wanted.keys() | written.keys()
-    changes = {key: wanted.get(key, 0) - written.get(key, 0) for key in keys}
-    return {key: change for key, change in changes.items() if change}
+def corrections(wanted: Quantities, written: Quantities) -> dict[tuple[datetime, Meter], int]:
+    """Return what must be added to the ledger, in order, so that it says what is wanted."""
+    changes: dict[tuple[datetime, Meter], int] = {}
+    for meter in wanted.keys() | written.keys():
+        ours, held = wanted.get(meter, {}), written.get(meter, {})
+        for hour in ours.keys() | held.keys():
+            changes[hour, meter] = ours.get(hour, 0) - held.get(hour, 0)
+    return {key: change for key, change in sorted(changes.items()) if change}

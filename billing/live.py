@@ -95,7 +95,7 @@ def month(account: BillingAccount, at: datetime) -> Month:
 
 def _usage(counted: counting.Quantities, span: Span) -> Usage:
     sums: dict[Meter, int] = {}
-    for (meter, hour), n in counted.items():
-        if span.start <= hour < span.end:
-            sums[meter] = sums.get(meter, 0) + n
+    for meter, hours in counted.items():
+        if inside := [n for hour, n in hours.items() if span.start <= hour < span.end]:
+            sums[meter] = sum(inside)
     return Usage(sums)

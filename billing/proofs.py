@@ -73,15 +73,13 @@ def weights(hours: Iterable[datetime]) -> dict[datetime, int]:
 
 
 def marks(
-    quantities: Mapping[tuple[Meter, datetime], int], by_hour: Mapping[datetime, int]
+    quantities: Mapping[Meter, Mapping[datetime, int]], by_hour: Mapping[datetime, int]
 ) -> dict[Meter, Mark]:
     """Return the mark of every meter that has any quantity."""
-    totals: dict[Meter, list[int]] = {}
-    for (meter, hour), quantity in quantities.items():
-        sums = totals.setdefault(meter, [0, 0])
-        sums[0] += quantity
-        sums[1] += quantity * by_hour[hour]
-    return {meter: Mark(*sums) for meter, sums in totals.items()}
+    return {
+        meter: Mark(sum(hours.values()), sum(n * by_hour[hour] for hour, n in hours.items()))
+        for meter, hours in quantities.items()
+    }
 
 
 def differing(

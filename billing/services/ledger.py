@@ -89,7 +89,7 @@ def recount(*, factory: Factory, month: datetime, at: datetime) -> dict[Meter, i
         changes, _revisions = month_corrections(account, month=month, end=end)
         _count_month(account, month, cursor=cursor, until=end, at=at)
     added: dict[Meter, int] = defaultdict(int)
-    for (meter, _hour), quantity in changes.items():
+    for (_hour, meter), quantity in changes.items():
         added[meter] += quantity
     return dict(added)
 
@@ -109,13 +109,13 @@ def _count_month(
             meter,
             hour,
             quantity,
-            revision=revisions.get((meter, hour), -1) + 1,
+            revision=revisions.get((hour, meter), -1) + 1,
             is_late=counted_to is not None and hour < counted_to,
             is_fixed=fixed_before is not None and hour < fixed_before,
             agreed=agreed,
             at=at,
         )
-        for (meter, hour), quantity in sorted(changes.items(), key=lambda c: (c[0][1], c[0][0]))
+        for (hour, meter), quantity in changes.items()
     ]
     LedgerEntry.objects.bulk_create(entries)
     _queue(account, entries, fixed_before=fixed_before)
@@ -124,7 +124,7 @@ def _count_month(
 
 def month_corrections(
     account: BillingAccount, *, month: datetime, end: datetime
-) -> tuple[counting.Quantities, dict[tuple[Meter, datetime], int]]:
+) -> tuple[dict[tuple[datetime, Meter], int], dict[tuple[datetime, Meter], int]]:
     """Return what the ledger lacks of a month's facts before `end`, and its latest revisions.
 
     Call inside the factory's context.
@@ -172,19 +172,19 @@ def _agreed_anew(
 
 def _written(
     account: BillingAccount, start: datetime, end: datetime
-) -> tuple[counting.Quantities, dict[tuple[Meter, datetime], int]]:
+) -> tuple[counting.Quantities, dict[tuple[datetime, Meter], int]]:
     """Return what the ledger holds for the hours of [start, end), and the latest revisions."""
     rows = (
         LedgerEntry.objects.filter(account=account, hour__gte=start, hour__lt=end)
         .values("meter", "hour")
         .annotate(total=Sum("quantity"), latest=Max("revision"))
     )
-    sums: counting.Quantities = defaultdict(int)
+    sums: counting.Quantities = defaultdict(dict)
     revisions = {}
     for row in rows:
-        key = (Meter(row["meter"]), row["hour"].astimezone(UTC))
-        sums[key] = row["total"]
-        revisions[key] = row["latest"]
+        meter, hour = Meter(row["meter"]), row["hour"].astimezone(UTC)
+        sums[meter][hour] = row["total"]
+        revisions[hour, meter] = row["latest"]
     return sums, revisions
 
 

@@ -138,9 +138,8 @@ def stretches(draw: st.DrawFn) -> list[Span]:
 
 def of_span(found: counting.Quantities, span: Span) -> dict[str, int]:
     sums: dict[str, int] = {}
-    for (meter, hour), n in found.items():
-        if span.start <= hour < span.end:
-            sums[meter] = sums.get(meter, 0) + n
+    for meter, by_hour in found.items():
+        sums[meter] = sum(n for hour, n in by_hour.items() if span.start <= hour < span.end)
     return {meter: n for meter, n in sums.items() if n}
 
 
@@ -175,7 +174,7 @@ def test_what_is_held_are_the_latest_readings_of_a_stretch(facts, spans, rules):
 
     for span in spans:
         free_hours = [
-            (n, found.get((Meter.HELD_READINGS, hour), 0))
+            (n, found.get(Meter.HELD_READINGS, {}).get(hour, 0))
             for hour, n in sorted(of_meter(found, Meter.READINGS, span))
             if hour not in rules.given_up
         ]
@@ -186,8 +185,8 @@ def test_what_is_held_are_the_latest_readings_of_a_stretch(facts, spans, rules):
 def of_meter(
     found: counting.Quantities, meter: Meter, span: Span
 ) -> Iterator[tuple[datetime, int]]:
-    for (m, hour), n in found.items():
-        if m is meter and span.start <= hour < span.end:
+    for hour, n in found.get(meter, {}).items():
+        if span.start <= hour < span.end:
             yield hour, n
 
 
@@ -210,7 +209,7 @@ def of_readings(*rows: tuple[int, int]) -> MonthFacts:
 
 
 def held(found: counting.Quantities) -> dict[int, int]:
-    return {(h - NOV) // HOUR: n for (m, h), n in found.items() if m is Meter.HELD_READINGS}
+    return {(h - NOV) // HOUR: n for h, n in found.get(Meter.HELD_READINGS, {}).items()}
 
 
 # By hand: 20 M included, 5 M allowed; of 15 + 8 + 4 + 1 the last 3 M lie beyond.
@@ -256,8 +255,7 @@ def test_the_archive_counts_with_its_largest_size_under_a_plan():
 
     found = counting.quantities(facts, spans_of_month(NOV, terms, default=START))
 
-    assert found[Meter.ARCHIVE_MB, NOV] == 10
-    assert found[Meter.ARCHIVE_MB, NOV + 12 * HOUR] == 4
+    assert found[Meter.ARCHIVE_MB] == {NOV: 10, NOV + 12 * HOUR: 4}
 
 
 def test_machines_paid_from_the_hour_of_a_larger_plan_on_are_taken_off():
@@ -267,7 +265,7 @@ def test_machines_paid_from_the_hour_of_a_larger_plan_on_are_taken_off():
         of_readings((2, 1)), [span], rules=Rules(prepaid=[(NOV, 2), (NOV + HOUR, 5)])
     )
 
-    assert found[Meter.PREPAID_MACHINES, NOV + 2 * HOUR] == 1 + 3
+    assert found[Meter.PREPAID_MACHINES] == {NOV + 2 * HOUR: 1 + 3}
 
 
 def stretch(written=None, *, carried=None, n_machines=0, n_prepaid=0) -> Stretch:

@@ -399,8 +399,9 @@ def test_rows_that_explain_an_amount(quantities, amount, expected):
 def test_marks_tell_ledgers_apart_that_have_one_sum():
     hours = [OCT_10 + i * HOUR for i in range(4)]
     weights = proofs.weights(hours)
-    one = {(Meter.READINGS, hours[0]): 1, (Meter.READINGS, hours[3]): 1}
-    other = {(Meter.READINGS, hours[1]): 1, (Meter.READINGS, hours[2]): 1}
 
-    assert proofs.marks(one, weights) == proofs.marks(dict(reversed(one.items())), weights)
-    assert proofs.marks(one, weights) != proofs.marks(other, weights)
+    def marks(*numbers):
+        return proofs.marks({Meter.READINGS: {hours[i]: 1 for i in numbers}}, weights)
+
+    assert marks(0, 3) == marks(3, 0)
+    assert marks(0, 3) != marks(1, 2)
