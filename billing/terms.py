@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 from billing import plans
 from billing.counting import Rules
-from billing.models import BillingAccount, GivenUpHour, MeterCap
+from billing.models import BillingAccount, MeterCap
 from billing.periods import Span, Term, next_month, spans_of_month
 from billing.plans import Item, Plan
 
+# An account's own rows that are read whole here: what to prefetch for many accounts.
+ROWS = ("terms", "prepaid_terms", "caps", "given_up")
 DEFAULT = Term(datetime.min.replace(tzinfo=UTC), plans.START.key, plans.VERSION)
 
 
@@ -17,10 +19,7 @@ def spans(account: BillingAccount | None, month: datetime) -> list[Span]:
 
 
 def of(account: BillingAccount) -> list[Term]:
-    """Return the terms of an account, oldest first.
-
-    Here and below an account's own rows are read whole, so that they can be prefetched for many.
-    """
+    """Return the terms of an account, oldest first."""
     return [
         Term(
             row.starts_at.astimezone(UTC),
@@ -49,13 +48,13 @@ def rules(account: BillingAccount, month: datetime) -> Rules:
         for row in sorted(account.prepaid_terms.all(), key=lambda term: term.starts_at)
     ]
     cap = cap_of(account, item=Item.READINGS, month=month)
-    given_up = GivenUpHour.objects.filter(
-        account=account, hour__gte=month, hour__lt=next_month(month)
-    ).values_list("hour", flat=True)
+    end = next_month(month)
     return Rules(
         prepaid=prepaid,
         max_extra_readings=cap.max_extra if cap else None,
-        given_up=frozenset(hour.astimezone(UTC) for hour in given_up),
+        given_up=frozenset(
+            row.hour.astimezone(UTC) for row in account.given_up.all() if month <= row.hour < end
+        ),
     )
 
 

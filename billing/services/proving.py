@@ -9,11 +9,12 @@ down. An account that fails stops no other.
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
 import structlog
@@ -23,8 +24,16 @@ from django.utils import timezone
 
 from billing import counting, facts, proofs, terms
 from billing.catalogue import ensure_meters
+from billing.counting import MonthFacts
 from billing.gateways import StripeAway, StripeGateway, gateway
-from billing.models import BillingAccount, LedgerCursor, ProofLine, ProofRun, Subscription
+from billing.models import (
+    Adjustment,
+    BillingAccount,
+    LedgerCursor,
+    ProofLine,
+    ProofRun,
+    Subscription,
+)
 from billing.periods import HOUR, hour_of, month_start, next_month
 from billing.plans import Meter
 from billing.proofs import SETTLING, Difference, Mark, MeterSums
@@ -38,6 +47,7 @@ from tenants.models import Factory
 log = structlog.get_logger()
 
 Report = Callable[[float, str], None]
+_Parts = tuple[AccountMonth, ...]  # of one account
 _BATCH = 50
 _N_CONNECTIONS = 4
 _TRIES = 3
@@ -64,16 +74,19 @@ def prove(
     """Compare all accounts, repair what differs, and write a line for each account and month."""
     at = at or timezone.now()
     run = ProofRun.objects.create(started_at=timezone.now())
-    parts = _parts(at)
+    accounts = _accounts(at)
+    n_parts = sum(len(parts) for parts in accounts)
     with _Sieve(took or Took()) as sieve:
-        for done, batch in _batches(parts):
+        n_done = 0
+        for batch in _batches(accounts):
             with _without_collection():
                 sifted = sieve.sifted(batch)
             lines = [_line(run, one, sieve) for one in sifted]
             ProofLine.objects.bulk_create(lines)
             _add_up(run, lines)
-            report(done / max(1, len(parts)), f"{done} of {len(parts)} account months")
-    run.n_accounts = len({part.account.pk for part in parts})
+            n_done += len(sifted)
+            report(n_done / n_parts, f"{n_done} of {n_parts} account months")
+    run.n_accounts = len(accounts)
     run.finished_at = timezone.now()
     run.save()
     log.info(
@@ -108,8 +121,8 @@ def _add_up(run: ProofRun, lines: Sequence[ProofLine]) -> None:
 
 
 # -- what is compared ------------------------------------------------------------------------------
-def _parts(at: datetime) -> list[AccountMonth]:
-    """Return the present and the last month of every account, as far as both are settled."""
+def _accounts(at: datetime) -> list[_Parts]:
+    """Return the last and the present month of every account, as far as both are settled."""
     cursors = dict(LedgerCursor.objects.values_list("account_id", "counted_to"))
     accounts = BillingAccount.objects.select_related("factory").order_by("pk")
     found = []
@@ -120,10 +133,15 @@ def _parts(at: datetime) -> list[AccountMonth]:
         end = hour_of(now - SETTLING)
         month = month_start(end)
         last = month_start(month - HOUR)
-        found.append(AccountMonth(account, last, month, now))
+        parts = [AccountMonth(account, last, month, now)]
         if end > month:
-            found.append(AccountMonth(account, month, end, now))
-    return sorted(found, key=lambda part: (part.month, part.end, part.account.pk))
+            parts.append(AccountMonth(account, month, end, now))
+        found.append(tuple(parts))
+    return sorted(found, key=lambda parts: (_due(parts), parts[0].account.pk))
+
+
+def _due(parts: _Parts) -> list[tuple[datetime, datetime]]:
+    return [(part.month, part.end) for part in parts]
 
 
 def _present_of(
@@ -146,18 +164,12 @@ def _present_of(
     return at
 
 
-def _batches(parts: Sequence[AccountMonth]) -> Iterator[tuple[int, list[AccountMonth]]]:
-    """Yield parts of one month and end together, with how many are done after them."""
-    batch: list[AccountMonth] = []
-    for n, part in enumerate(parts):
-        if batch and (
-            len(batch) == _BATCH or (part.month, part.end) != (batch[0].month, batch[0].end)
-        ):
-            yield n, batch
-            batch = []
-        batch.append(part)
-    if batch:
-        yield len(parts), batch
+def _batches(accounts: Sequence[_Parts]) -> Iterator[list[_Parts]]:
+    """Yield accounts of which the same months are due together."""
+    for _months, group in groupby(accounts, key=_due):
+        alike = list(group)
+        for begin in range(0, len(alike), _BATCH):
+            yield alike[begin : begin + _BATCH]
 
 
 # -- sifting ---------------------------------------------------------------------------------------
@@ -185,6 +197,16 @@ class _Pace:
             begin = max(now, self._next)
             self._next = begin + self._step_s
         time.sleep(max(0.0, begin - now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """What the facts of a month are held against, by account."""
+
+    held: Mapping[UUID, dict[Meter, MeterSums]]
+    asked: Mapping[UUID, dict[str, Future[int]]]
+    invoiced: Mapping[UUID, sums.Invoiced]
+    unplaced: Mapping[UUID, Sequence[Adjustment]]
 
 
 @dataclass(slots=True)
@@ -223,72 +245,93 @@ class _Sieve:
             self._weights[month] = proofs.weights(month + i * HOUR for i in range(n_hours))
         return self._weights[month]
 
-    def sifted(self, batch: Sequence[AccountMonth]) -> list[_Sifted]:
-        """Compare parts of one month and end."""
-        month, end = batch[0].month, batch[0].end
-        ids = [part.account.pk for part in batch]
-        prefetch_related_objects([p.account for p in batch], "terms", "prepaid_terms", "caps")
+    def sifted(self, batch: Sequence[_Parts]) -> list[_Sifted]:
+        """Compare accounts of which the same months are due."""
+        ids = [parts[0].account.pk for parts in batch]
+        prefetch_related_objects([parts[0].account for parts in batch], *terms.ROWS)
         cursors = LedgerCursor.objects.filter(account_id__in=ids)
         self._counted_to = dict(cursors.values_list("account_id", "counted_to"))
+        sides = [self._sides(ids, months) for months in zip(*batch, strict=True)]
+        found = []
+        for parts in batch:
+            wanted, error = self._marks_of_facts(parts)
+            found += [
+                self._sift(part, of_month, marks, error)
+                for part, of_month, marks in zip(parts, sides, wanted, strict=True)
+            ]
+        return found
+
+    def _sides(self, ids: Sequence[UUID], parts: Sequence[AccountMonth]) -> _Sides:
+        """Fetch what a month of many accounts is held against; Stripe is asked meanwhile."""
+        month, end = parts[0].month, parts[0].end
+        asked = self._ask_stripe(parts, _at_stripe(ids, month, end))
         started = time.perf_counter()
         held = sums.ledger_sums(ids, weights=self.weights(month), end=end)
         self.took.ledger_s += time.perf_counter() - started
-        asked = self._ask_stripe(batch, _at_stripe(ids, month, end))
-        invoiced = sums.invoiced(ids, month) if batch[0].is_fixed else {}
-        unplaced = sums.unplaced_adjustments(ids, told_before=batch[0].at - proofs.STRIPE_LAG)
-        found = []
-        for part in batch:
-            own = held.get(part.account.pk, {})
-            sifted = _Sifted(part)
-            if any(s.n_waiting or s.n_refused for s in own.values()) or unplaced.get(
-                part.account.pk
-            ):
-                sifted.is_in_order = False
-            self._sift_facts(sifted, own)
-            self._sift_stripe(sifted, own, asked.get(part.account.pk))
-            if part.is_fixed and sifted.is_in_order and part.account.pk in asked:
-                paid = invoiced.get(part.account.pk, sums.Invoiced())
-                sifted.is_in_order = repairing.is_billed(part, paid)
-            found.append(sifted)
-        return found
-
-    def _sift_facts(self, sifted: _Sifted, held: dict[Meter, MeterSums]) -> None:
-        part = sifted.part
-        factory = part.account.factory
-        if factory is None or factory.state not in _LIVE:
-            return
-        started = time.perf_counter()
-        try:
-            wanted = self._marks_of_facts(part, factory)
-        except Exception as error:  # the other accounts must go on
-            log.exception("billing.proof.facts_failed", account=str(part.account.pk))
-            sifted.error = f"{type(error).__name__}: {error}"[:300]
-            return
-        finally:
-            self.took.facts_s += time.perf_counter() - started
-        sifted.n_sums += len(wanted.keys() | held.keys())
-        if proofs.differing(wanted, held):
-            sifted.is_in_order = False
-
-    def _marks_of_facts(self, part: AccountMonth, factory: Factory) -> dict[Meter, Mark]:
-        counted_to = self._counted_to.get(part.account.pk)
-        if counted_to is None or counted_to <= part.month:
-            return {}
-        end = min(next_month(part.month), counted_to)
-        spans = terms.spans(part.account, part.month)
-        rules = terms.rules(part.account, part.month)
-        with factory_context(factory):
-            found = facts.month(start=part.month, end=end)
-        return proofs.marks(
-            counting.quantities(found, spans, rules=rules), self.weights(part.month)
+        return _Sides(
+            held=held,
+            asked=asked,
+            invoiced=sums.invoiced(ids, month) if parts[0].is_fixed else {},
+            unplaced=sums.unplaced_adjustments(ids, told_before=parts[0].at - proofs.STRIPE_LAG),
         )
 
+    def _sift(
+        self, part: AccountMonth, sides: _Sides, wanted: dict[Meter, Mark] | None, error: str
+    ) -> _Sifted:
+        """Compare a part; `wanted` is None where there are no facts to count."""
+        key = part.account.pk
+        held = sides.held.get(key, {})
+        sifted = _Sifted(part, error=error)
+        if any(s.n_waiting or s.n_refused for s in held.values()) or sides.unplaced.get(key):
+            sifted.is_in_order = False
+        if wanted is not None:
+            sifted.n_sums += len(wanted.keys() | held.keys())
+            if proofs.differing(wanted, held):
+                sifted.is_in_order = False
+        self._sift_stripe(sifted, held, sides.asked.get(key))
+        if part.is_fixed and sifted.is_in_order and key in sides.asked:
+            sifted.is_in_order = repairing.is_billed(part, sides.invoiced.get(key, sums.Invoiced()))
+        return sifted
+
+    def _marks_of_facts(self, parts: _Parts) -> tuple[list[dict[Meter, Mark] | None], str]:
+        """Count an account's months from its facts, fetched once; and what went wrong."""
+        nothing: list[dict[Meter, Mark] | None] = [None] * len(parts)
+        account = parts[0].account
+        factory = account.factory
+        if factory is None or factory.state not in _LIVE:
+            return nothing, ""
+        started = time.perf_counter()
+        try:
+            return [*self._counted(parts, factory)], ""
+        except Exception as error:  # the other accounts must go on
+            log.exception("billing.proof.facts_failed", account=str(account.pk))
+            return nothing, f"{type(error).__name__}: {error}"[:300]
+        finally:
+            self.took.facts_s += time.perf_counter() - started
+
+    def _counted(self, parts: _Parts, factory: Factory) -> Iterator[dict[Meter, Mark]]:
+        account, start = parts[0].account, parts[0].month
+        counted_to = self._counted_to.get(account.pk) or start
+        found = MonthFacts()
+        if counted_to > start:
+            end = min(next_month(parts[-1].month), counted_to)
+            with factory_context(factory):
+                found = facts.month(start=start, end=end)
+        for part in parts:
+            if counted_to <= part.month:
+                yield {}
+                continue
+            spans = terms.spans(account, part.month)
+            rules = terms.rules(account, part.month)
+            counted = counting.quantities(found, spans, rules=rules)
+            yield proofs.marks(counted, self.weights(part.month))
+
     def _ask_stripe(
-        self, batch: Sequence[AccountMonth], at_stripe: set[UUID]
+        self, parts: Sequence[AccountMonth], at_stripe: set[UUID]
     ) -> dict[UUID, dict[str, Future[int]]]:
         """Begin to ask for the sums of the accounts that are charged through Stripe."""
         asked: dict[UUID, dict[str, Future[int]]] = {}
-        for part in batch:
+        for part in parts:
             customer_id = part.account.stripe_customer_id
             if part.account.pk in at_stripe and customer_id:
                 asked[part.account.pk] = {
