@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import requests
 import stripe
+from requests.utils import get_environ_proxies
 
 # The library tells of every call at level info; what matters of them is logged where it is done.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -73,6 +74,17 @@ def _addresses(api_base: str) -> Any:
     return {"api": api_base, "meter_events": api_base} if api_base else None
 
 
+def _session(address: str) -> requests.Session:
+    """Return a session that looks for proxies in the environment once, not with every call.
+
+    That took a fifth of what a call costs us, and the nightly proof makes five for each account.
+    """
+    session = requests.Session()
+    session.proxies = dict(get_environ_proxies(address))
+    session.trust_env = False
+    return session
+
+
 class Calls:
     """The connection that the calls of all rooms share."""
 
@@ -90,7 +102,9 @@ class Calls:
             stripe_version=API_VERSION,
             base_addresses=_addresses(api_base),
             max_network_retries=max_retries,
-            http_client=stripe.RequestsClient(timeout=TIMEOUT_S, session=session),
+            http_client=stripe.RequestsClient(
+                timeout=TIMEOUT_S, session=session or _session(api_base or "https://api.stripe.com")
+            ),
         )
         self._client = self._connect(api_key)
         self._v1 = self._client.v1

@@ -39,7 +39,8 @@ _SUMS = """
     FROM billing_ledgerentry e
     JOIN unnest(%(hours)s::timestamptz[], %(weights)s::bigint[]) AS w(hour, weight)
         ON w.hour = e.hour
-    LEFT JOIN billing_ledgerdelivery d ON d.entry_id = e.id
+    LEFT JOIN billing_ledgerdelivery d
+        ON d.entry_id = e.id AND d.account_id = ANY(%(accounts)s)
     WHERE e.account_id = ANY(%(accounts)s) AND e.hour >= %(first)s AND e.hour <= %(last)s
     GROUP BY e.account_id, e.meter
 """
