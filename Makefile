@@ -36,7 +36,7 @@ assets: $(VENV)/.runtime ## Build the portal's browser code where it changed.
 demo: assets ## Start Takt with two demo factories and leave it running (ONCE=1, DATA=<folder>).
 	@$(PY) -m config.demo $(if $(ONCE),--once) $(if $(DATA),--data $(DATA))
 
-test: $(VENV)/.dev assets ## Run all tests (FAST=1: without browsers and whole installations).
+test: $(VENV)/.dev assets ## Run all tests (FAST=1: those that take no seconds).
 	@tests/run $(if $(FAST),--fast)
 
 bench: $(VENV)/.dev assets ## Run the benchmarks (AREA=ingest for one) and write var/bench/*.json.

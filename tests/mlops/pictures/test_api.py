@@ -26,6 +26,8 @@ from tests.conftest import PUBLIC_HOST
 from tests.mlops.pictures import shots
 from tests.mlops.pictures.parts import part, png
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
 

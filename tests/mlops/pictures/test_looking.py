@@ -15,6 +15,8 @@ from production import services as production_services
 from production.models import Inspection, InspectionPlan, Nonconformance
 from tests.mlops.pictures.parts import part, png
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 Alias = ModelVersion.Alias
 

@@ -15,6 +15,8 @@ from production.services import LotFields, RunFields
 from telemetry.models import Keyset, ReadingHot, Signal, SignalKey
 from tests.mlops import plant
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 9, 1, tzinfo=UTC)
 N_LOTS = 220
 EVERY = timedelta(hours=3)

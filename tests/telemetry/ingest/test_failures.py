@@ -13,6 +13,8 @@ from telemetry.ingest.limits import TokenBucket
 from tests.telemetry.ingest.conftest import Door, Plant, Sender
 from tests.telemetry.ingest.stored import current
 
+pytestmark = pytest.mark.slow
+
 READING = {"values": {"a": 1.0}}
 
 

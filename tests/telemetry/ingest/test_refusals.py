@@ -161,6 +161,7 @@ async def test_a_flood_of_keys_is_laid_at_its_device_s_door(
     assert n_keys == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_good", [0, 1, 300])
 async def test_nothing_is_counted_when_nothing_is_committed(
     door: Door, mill: Sender, sql, n_good: int

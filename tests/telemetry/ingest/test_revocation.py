@@ -11,6 +11,8 @@ from telemetry import services as telemetry_services
 from telemetry.models import Device
 from tests.telemetry.ingest.conftest import Door, Plant, Sender
 
+pytestmark = pytest.mark.slow
+
 READING = {"values": {"a": 1.0}}
 REVOKE = (
     "UPDATE public.tenants_credential SET revoked_at = now(), changed_at = now()"
