@@ -54,8 +54,8 @@ class AccountRecords(Records):
         "country", "tax_id_type", "tax_id", "trial_used_at", "created_at",
     )  # fmt: skip
 
-    def links(self, object_id: str) -> list[tuple[str, str]]:
-        query = f"?account__id__exact={object_id}"
+    def links(self, record: BillingAccount) -> list[tuple[str, str]]:
+        query = f"?account__id__exact={record.pk}"
         return [
             (reverse(f"admin:billing_{name}_changelist") + query, words)
             for name, words in (

@@ -59,11 +59,10 @@ class InvoiceRecords(Records):
         view = self.admin_site.admin_view(self.credit)
         return [path("<int:invoice_id>/credit/", view, name="credit"), *super().get_urls()]
 
-    def links(self, object_id: str) -> list[tuple[str, str]]:
-        found = Invoice.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
-        if found is None or not left_to_credit(found):
+    def links(self, record: Invoice) -> list[tuple[str, str]]:
+        if not left_to_credit(record):
             return []
-        return [(reverse("admin:credit", args=[found.pk]), "Credit…")]
+        return [(reverse("admin:credit", args=[record.pk]), "Credit…")]
 
     def credit(self, request: HttpRequest, invoice_id: int) -> HttpResponse:
         """Give back a part or all of an invoice."""

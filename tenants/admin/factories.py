@@ -69,8 +69,8 @@ class FactoryRecords(Records):
         )
         return [ask, *super().get_urls()]
 
-    def links(self, object_id: str) -> list[tuple[str, str]]:
-        return [(reverse("admin:ask-support", args=[object_id]), "Ask for support access")]
+    def links(self, record: Factory) -> list[tuple[str, str]]:
+        return [(reverse("admin:ask-support", args=[record.pk]), "Ask for support access")]
 
     def ask_support(self, request: HttpRequest, factory_id: int) -> HttpResponse:
         """Ask the people of a factory to let this person of the staff in."""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
@@ -43,9 +44,15 @@ class Records(ReadOnly, _ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
-    def links(self, object_id: str) -> list[tuple[str, str]]:
+    def links(self, record: Any) -> list[tuple[str, str]]:
         """Return what else can be opened from the page of a record: addresses with their words."""
         return []
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return the record, or None: also for what PostgreSQL takes for no text at all."""
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def change_view(
         self,
@@ -55,8 +62,9 @@ class Records(ReadOnly, _ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         acts = [(name, words) for name, words in self.get_action_choices(request) if name]
+        record = self.get_object(request, unquote(object_id))
+        links = [] if record is None else self.links(record)
         # Its number and not its name, which may say what is for the factory alone.
-        links = self.links(object_id)
         context = {"acts": acts, "links": links, "subtitle": object_id, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 

@@ -285,3 +285,11 @@ def test_a_factory_s_schema_has_no_tables_of_the_staff_pages(acme):
             ["django_admin_log"],
         )
         assert cursor.fetchall() == [("public",)]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=LABELS)
+@pytest.mark.parametrize("key", ["abc", "0", "00000000-0000-0000-0000-000000000000", "%00"])
+def test_an_address_of_no_record_leads_back_to_the_list(sam, model, key):
+    answer = sam.get(f"{address(model)}{key}/change/", follow=True)
+
+    assert answer.status_code in {200, 404}
