@@ -8,9 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 595, 842
-# Widths of Helvetica's digits and signs in thousandths of the size (Adobe Core 14 AFM); amounts
-# are set flush right with them. Other characters count as 556.
-_NARROW = {" ": 278, ".": 278, ",": 278, "-": 333, "(": 333, ")": 333, "/": 278}
+# Widths of Helvetica in thousandths of the size (Adobe Core 14 AFM), of what an amount is written
+# with; amounts are set flush right with them. Other characters count as a digit.
+_DIGIT = 556
+_WIDTHS = {
+    **dict.fromkeys(" .,/I", 278),
+    **dict.fromkeys("-()", 333),
+    "J": 500,
+    **dict.fromkeys("FTZ", 611),
+    **dict.fromkeys("ABEKPSVXY", 667),
+    **dict.fromkeys("CDHNRU", 722),
+    **dict.fromkeys("GOQ", 778),
+    "M": 833,
+    "W": 944,
+}
 _LEFT, _COLUMN, _RIGHT, _BOTTOM = 50, 190, 545, 770
 _STEP = 15
 # Letters outside the font's encoding that Unicode does not take apart.
@@ -142,4 +153,4 @@ def _drawn(mark: Mark) -> bytes:
 
 
 def _width(mark: Text) -> float:
-    return sum(_NARROW.get(sign, 556) for sign in mark.text) * mark.size / 1000
+    return sum(_WIDTHS.get(sign, _DIGIT) for sign in mark.text) * mark.size / 1000

@@ -57,6 +57,11 @@ def test_it_names_both_sides_the_day_there_the_amount_and_the_card(invoice):
     ]  # fmt: skip
 
 
+# By hand: four digits of 556, a point and a space of 278, E of 667, U and R of 722, at 10 points.
+def test_an_amount_ends_where_the_line_above_it_ends(invoice):
+    assert b"/F1 10 Tf 496.1 " in receipts.written(invoice, PAID, zone=BERLIN)  # 545 - 48.91
+
+
 def test_what_went_back_since_is_on_it(invoice):
     note(invoice, 1000, refunded=1000)
     note(invoice, 500, number="ABC-0001-CN-02", days=2)
