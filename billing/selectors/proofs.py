@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
 from billing.models import Adjustment, InvoiceLine, LedgerDelivery, ProofLine, ProofRun
@@ -63,7 +63,9 @@ def ledger_sums(
         "end": end,
     }
     found: dict[UUID, dict[Meter, MeterSums]] = defaultdict(dict)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Helpers of PostgreSQL cost twice the processor time here, and save none of ours.
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         cursor.execute(_SUMS, values)
         for account_id, meter, total, weighed, *told in cursor:
             found[account_id][Meter(meter)] = MeterSums(Mark(total, int(weighed)), *told)

@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 Report = Callable[[float, str], None]
 _Parts = tuple[AccountMonth, ...]  # of one account
-_BATCH = 50
+_BATCH = 25
 _N_CONNECTIONS = 4
 _TRIES = 3
 _PAUSE_S = 0.5
