@@ -24,6 +24,7 @@ def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
         print(f"\n  sign-up to usable factory: {took_s:.1f} s", end="")
     command = connect(page, "Mill 1")
     expect(page.get_by_role("heading", name="Waiting for the first reading")).to_be_visible()
+    expect_live(page)
 
     answer = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
 
@@ -131,4 +132,10 @@ def connect(page: Page, name: str) -> str:
 def open_machine(page: Page, name: str):
     page.locator(".tile", has_text=name).click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    expect_live(page)
     return page.locator(".stat", has_text="Spindle load").locator("[data-live-value]")
+
+
+def expect_live(page: Page) -> None:
+    """Wait until the page hears of readings; one that comes before is shown with the next."""
+    expect(page.locator("[data-light]")).to_contain_text("Live")
