@@ -85,6 +85,8 @@ def budget_card(view: BudgetView, *, currency: str) -> BudgetCard:
 def _alert(alert: AlertView, currency: str) -> AlertRow:
     if alert.state == "sent":
         icon, said = "circle-check", f"Sent {_day(alert.on)}"
+    elif alert.state == "reached":
+        icon, said = "circle-check", "Reached, said within the hour"
     elif alert.state == "likely":
         icon, said = "circle-dashed", f"Likely {_day(alert.on)}"
     else:

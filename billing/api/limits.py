@@ -26,7 +26,9 @@ _MOST = 10**15
 class AlertSerializer(serializers.Serializer[Any]):
     percent = serializers.IntegerField()
     amount_minor = serializers.IntegerField()
-    state = serializers.CharField(help_text="sent, likely, not_this_month")
+    state = serializers.CharField(
+        help_text="sent, reached (said within the hour), likely, not_this_month"
+    )
     on = serializers.DateField(allow_null=True)
 
 

@@ -34,7 +34,7 @@ class AlertView:
 
     percent: int
     amount_minor: int
-    state: Literal["sent", "likely", "not_this_month"]
+    state: Literal["sent", "reached", "likely", "not_this_month"]
     on: date | None
 
 
@@ -112,6 +112,8 @@ def _alert(
     amount = share(budget_minor, percent)
     if percent in said:
         return AlertView(percent, amount, "sent", said[percent].astimezone(UTC).date())
+    if summary.so_far_minor >= amount:
+        return AlertView(percent, amount, "reached", None)
     for day in summary.forecast_daily:
         if day.expected_minor >= amount:
             return AlertView(percent, amount, "likely", day.on)

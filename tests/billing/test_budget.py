@@ -167,6 +167,16 @@ def test_the_forecast_says_when_a_share_is_likely_to_be_reached(acme, account, r
     assert view.left_minor == 12_000 - 4_650
 
 
+def test_a_share_that_is_reached_and_not_said_yet_is_not_called_likely(acme, account, readings):
+    machines(readings, 1, OCT_10)
+    count(acme, OCT_10 + HOUR)
+    Budget.objects.create(account=account, amount_minor=5_000, changed_at=OCT_10 + HOUR)
+
+    first = selectors.budget_view(acme, OCT_10 + HOUR).alerts[0]
+
+    assert (first.amount_minor, first.state, first.on) == (2_500, "reached", None)
+
+
 def test_an_alert_that_was_sent_says_when(acme, account, readings):
     budget(acme, 5_000)
     machines(readings, 1, OCT_10)
