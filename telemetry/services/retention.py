@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Q
 
 from telemetry import windows
-from telemetry.models import ArchiveFile, Latest, ReadingHot, ReadingRevision, Rollup
+from telemetry.models import ArchiveFile, Latest, ReadingHot, ReadingRevision, Rollup, Segment
 from telemetry.rollups import WIDTHS_US, unpack
 from telemetry.services import locking, rollups, segments
 from telemetry.services.segments import Header, NewSegment
@@ -42,10 +42,8 @@ def expire(*, at: datetime) -> Expired:
         return Expired()
     kept = max(timedelta(days=limits.history_days), KEPT_AT_LEAST)
     end_us = to_us(at - kept) // windows.DAY_US * windows.DAY_US
-    end = from_us(end_us)
-    due = Latest.objects.filter(Q(closed_to=None) | Q(closed_to__lt=end)).order_by("device_id")
     n_devices = n_skipped = 0
-    for device_id in list(due.values_list("device_id", flat=True)):
+    for device_id in _due(from_us(end_us)):
         try:
             with locking.locked(device_id):
                 _expire_device(device_id, end_us)
@@ -55,6 +53,25 @@ def expire(*, at: datetime) -> Expired:
         n_devices += 1
     log.info("telemetry.history.expired", n_devices=n_devices, n_skipped=n_skipped)
     return Expired(n_devices, n_skipped)
+
+
+def _due(end: datetime) -> list[int]:
+    """Return the devices that take or hold readings from before a time.
+
+    To take none is not enough: what is archived closes a device, too, and to a later time.
+    """
+    holding = [
+        Segment.objects.filter(t0__lt=end),
+        ReadingHot.objects.filter(ts__lt=end),
+        ReadingRevision.objects.filter(ts__lt=end),
+        ArchiveFile.objects.filter(t1__lt=end),
+    ]
+    due = Q(closed_to=None) | Q(closed_to__lt=end)
+    for rows in holding:
+        due |= Q(device_id__in=rows.values("device_id"))
+    return list(
+        Latest.objects.filter(due).order_by("device_id").values_list("device_id", flat=True)
+    )
 
 
 def _expire_device(device_id: int, end_us: int) -> None:

@@ -280,6 +280,21 @@ def test_expired_months_leave_the_archive(press, in_acme):
     assert SignalKey.objects.filter(key="load").exists()
 
 
+def test_a_month_expires_also_where_the_archive_has_gone_on_to_later_ones(press, in_acme):
+    """Archiving closes a device up to the archived month's end: expiry is behind that."""
+    put_open(press, each(T0, SECOND, 100, lambda i: {"load": i}))
+    put_open(press, each(T0 + 2 * MONTH, SECOND, 100, lambda i: {"load": i}))
+    services.compact(at=NOW)
+    services.archive(at=NOW)
+    first, later = ArchiveFile.objects.order_by("t0")
+    in_acme.limits.history_days = (NOW - first.t1).days - 1
+    in_acme.limits.save()
+
+    services.expire(at=NOW)
+
+    assert list(ArchiveFile.objects.all()) == [later]
+
+
 def test_commands_archive_and_restore_a_factory(press, capsys):
     sealed(press)
     before = read(press)
