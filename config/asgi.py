@@ -12,7 +12,7 @@ from django.core.asgi import get_asgi_application
 
 from config import env
 from telemetry.ingest import dialects
-from telemetry.ingest.app import IngestApp
+from telemetry.ingest.app import IngestApp, send_answer
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,7 +44,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif (dialect := dialects.find(scope)) is not None:
         await ingest.serve(dialect, scope, receive, send)
     elif dialects.answers_ping(scope):
-        await dialects.pong(send)
+        await send_answer(dialects.PONG, send)
     else:
         await portal(_with_one_cookie_header(scope), receive, send)
 

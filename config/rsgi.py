@@ -8,21 +8,52 @@ RSGI: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 import asyncio
 from typing import Any
 
+from django.conf import settings
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # is its public name
 
+from config import env
 from config.asgi import application as asgi
 from config.asgi import ingest
-from telemetry.ingest import dialects
+from telemetry.ingest import device_port, dialects
+from telemetry.ingest.device_port import DevicePort
 from telemetry.ingest.rsgi import Message, receiver, texts
 
 
-async def application(scope: Any, protocol: Any) -> None:
-    """Answer one request."""
-    if scope.path == dialects.PATH:
-        await ingest.serve_rsgi(dialects.NATIVE, scope, protocol)
-        return
-    answer = _Answer(protocol)
-    await asgi(_as_asgi(scope), receiver(protocol), answer.send)
+class _Application:
+    """What granian calls: at the start and end of a process, and for each request."""
+
+    _devices: DevicePort | None = None
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the port for devices, where one is wanted (`TAKT_DEVICE_ADDRESS`)."""
+        address = env.text("TAKT_DEVICE_ADDRESS")
+        if not address:
+            return
+        certificate, key = env.text("TAKT_DEVICE_CERTIFICATE"), env.text("TAKT_DEVICE_KEY")
+        self._devices = DevicePort(
+            ingest,
+            portal_url=settings.BASE_URL,
+            tls=device_port.tls(certificate=certificate, key=key) if certificate else None,
+        )
+        # Bound here and now: a port that cannot be had ends the process rather than being missed.
+        opening = self._devices.open(device_port.bound(address))
+        self._opening = loop.create_task(opening)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Answer one request."""
+        if scope.path == dialects.PATH:
+            await ingest.serve_rsgi(dialects.NATIVE, scope, protocol)
+            return
+        answer = _Answer(protocol)
+        await asgi(_as_asgi(scope), receiver(protocol), answer.send)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what devices have under way."""
+        if self._devices is not None:
+            loop.run_until_complete(self._devices.close())
+
+
+application = _Application()
 
 
 def _as_asgi(scope: Any) -> Message:

@@ -7,15 +7,15 @@ readable at once.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 import structlog
 
 from telemetry.ingest import attributes, limits, planning
-from telemetry.ingest.body import BodyClock, gunzip, too_large
+from telemetry.ingest.body import BodyClock, gunzip
 from telemetry.ingest.clocks import MAX_LIVE
 from telemetry.ingest.credentials import Credentials
 from telemetry.ingest.decoding import Decoded, ServerTimes
@@ -33,6 +33,7 @@ from telemetry.ingest.lanes import LARGE_BYTES, Lanes
 from telemetry.ingest.notes import Notes
 from telemetry.ingest.publishing import Publisher
 from telemetry.ingest.rates import Rates
+from telemetry.ingest.request import Request
 from telemetry.ingest.rsgi import receiver, texts
 from telemetry.ingest.state import Device
 
@@ -42,88 +43,26 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# curl -d says form-urlencoded and means JSON, as do small devices that say nothing at all.
-CONTENT_TYPES: Final = frozenset(
-    [b"", b"application/json", b"text/json", b"text/plain", b"application/octet-stream",
-     b"application/x-www-form-urlencoded"]
-)  # fmt: skip
 # A body from here on that is not well-formed is taken apart in a thread of its own.
 _LONG_BODY = 64 * 1024
 
 
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Send an answer as ASGI does."""
+    status, headers, body = answer
+    start: dict[str, Any] = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [*headers, (b"cache-control", b"no-store")],
+    }
+    if status != 204:
+        start["headers"].append((b"content-length", b"%d" % len(body)))
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
 async def _keep(_connection: Any) -> None:
     """Nothing to reset between uses: no lookup leaves a setting, a lock or a cursor behind."""
-
-
-class _Request:
-    """The headers that matter here."""
-
-    __slots__ = (
-        "authorization", "content_length", "content_type", "date", "device", "encoding", "host",
-        "n_hosts",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.authorization = self.host = self.content_type = self.encoding = self.date = b""
-        self.content_length = 0
-        self.n_hosts = 0
-        # Known once the credential is; a refusal is noted with it.
-        self.device: Device | None = None
-
-    @classmethod
-    def of_asgi(cls, headers: Iterable[tuple[bytes, bytes]]) -> "_Request":
-        self = cls()
-        for name, value in headers:
-            if name == b"authorization":
-                self.authorization = value
-            elif name == b"host":
-                self.host = value
-                self.n_hosts += 1
-            elif name == b"content-type":
-                self.content_type = value
-            elif name == b"content-encoding":
-                self.encoding = value
-            elif name == b"content-length" and value.isdigit():
-                self.content_length = int(value)
-            elif name == b"date":
-                self.date = value
-        return self
-
-    @classmethod
-    def of_rsgi(cls, scope: Any) -> "_Request":
-        self = cls()
-        get = scope.headers.get
-        self.authorization = get("authorization", "").encode("latin-1")
-        hosts = scope.headers.get_all("host") or [scope.authority or ""]
-        self.host = hosts[0].encode("latin-1")
-        self.n_hosts = len(hosts)
-        self.content_type = get("content-type", "").encode("latin-1")
-        self.encoding = get("content-encoding", "").encode("latin-1")
-        length = get("content-length", "")
-        if length.isdigit():
-            self.content_length = int(length)
-        self.date = get("date", "").encode("latin-1")
-        return self
-
-    def check_host(self) -> None:
-        if self.n_hosts > 1:
-            raise RequestRefused(400, "two_hosts", "The request names more than one host.")
-
-    def check_body(self) -> None:
-        """Refuse what need not be read."""
-        if self.content_length > limits.MAX_BODY_BYTES:
-            raise too_large(limits.MAX_BODY_BYTES)
-        if self.content_type not in CONTENT_TYPES:
-            kind = self.content_type.partition(b";")[0].strip().lower()
-            if kind not in CONTENT_TYPES:
-                raise RequestRefused(415, "unsupported_media_type", "Send application/json.")
-        if self.encoding not in (b"", b"identity", b"gzip"):
-            raise RequestRefused(
-                415,
-                "unsupported_encoding",
-                "Send the body plain or with gzip.",
-                headers=((b"accept-encoding", b"gzip"),),
-            )
 
 
 class IngestApp:
@@ -149,28 +88,20 @@ class IngestApp:
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request in the way its clients expect."""
-        request = _Request.of_asgi(scope["headers"])
-        status, headers, body = await self._respond(dialect, scope["method"], request, receive)
-        start: dict[str, Any] = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"cache-control", b"no-store")],
-        }
-        if status != 204:
-            start["headers"].append((b"content-length", b"%d" % len(body)))
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
+        request = Request.of_asgi(scope["headers"])
+        await send_answer(await self.respond(dialect, scope["method"], request, receive), send)
 
     async def serve_rsgi(self, dialect: Dialect, scope: Any, protocol: Any) -> None:
         """The same for a server that speaks RSGI."""
-        request = _Request.of_rsgi(scope)
+        request = Request.of_rsgi(scope)
         receive = receiver(protocol, is_whole=request.content_length > 0)
-        status, headers, body = await self._respond(dialect, scope.method, request, receive)
+        status, headers, body = await self.respond(dialect, scope.method, request, receive)
         protocol.response_bytes(status, [*texts(headers), ("cache-control", "no-store")], body)
 
-    async def _respond(
-        self, dialect: Dialect, method: str, request: _Request, receive: Receive
+    async def respond(
+        self, dialect: Dialect, method: str, request: Request, receive: Receive
     ) -> Answer:
+        """Answer a request: status, headers, body. Its body is asked for when it is wanted."""
         try:
             return await self._answer(dialect, method, request, receive)
         except RequestRefused as refusal:
@@ -181,7 +112,7 @@ class IngestApp:
     # -- one request ---------------------------------------------------------------------------
 
     async def _answer(
-        self, dialect: Dialect, method: str, request: _Request, receive: Receive
+        self, dialect: Dialect, method: str, request: Request, receive: Receive
     ) -> Answer:
         if method not in dialect.methods:
             raise RequestRefused(
@@ -224,7 +155,7 @@ class IngestApp:
         status, headers, answer = dialect.receipt(submission)
         return status, (*headers, *device.rates[0].headers) if device.rates else headers, answer
 
-    def _check_before_reading(self, dialect: Dialect, request: _Request, device: Device) -> None:
+    def _check_before_reading(self, dialect: Dialect, request: Request, device: Device) -> None:
         """Refuse what will not be stored before its body is received."""
         allowed = device.factory.limits
         if dialect.is_token_in_path and not allowed.token_in_path_allowed:

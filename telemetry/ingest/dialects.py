@@ -222,6 +222,8 @@ class Attributes(Things):
 
 Dialect = Native
 NATIVE = Native()
+# The version whose write API this is; clients look for one.
+PONG: Answer = (204, ((b"x-influxdb-build", b"Takt"), (b"x-influxdb-version", b"v2.7.0")), b"")
 _IN_PATH = re.compile(r"/api/v1/([^/]+)/(telemetry|attributes)")
 _WRITES = frozenset({"/api/v2/write", "/write"})
 _PINGS = frozenset({"/ping", "/api/v2/ping"})
@@ -243,10 +245,3 @@ def find(scope: Scope) -> Dialect | None:
 def answers_ping(scope: Scope) -> bool:
     """Say whether a client of InfluxDB asks if anybody is there."""
     return scope["path"] in _PINGS and scope["method"] in ("GET", "HEAD")
-
-
-async def pong(send: Any) -> None:
-    # The version whose write API this is; clients look for one.
-    headers = [(b"x-influxdb-build", b"Takt"), (b"x-influxdb-version", b"v2.7.0")]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})

@@ -184,7 +184,7 @@ async def door(ingest: IngestApp) -> Door:
 
 @dataclass(frozen=True)
 class Server:
-    """The whole application, served by granian as in an installation, its log at hand."""
+    """One way into the whole application, served as in an installation, its log at hand."""
 
     port: int
     log: Path
@@ -195,25 +195,39 @@ class Server:
 
 
 @pytest.fixture(scope="package")
-def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def servers(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Server]]:
+    """The port that devices share with the portal, and the one that is theirs alone."""
     log = tmp_path_factory.mktemp("served") / "log"
-    port = free_port()
+    port, device_port = free_port(), free_port()
     command = [
         str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
         "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--http", "1",
         "--no-ws", "--access-log", "config.rsgi:application",
     ]  # fmt: skip
-    environment = {**os.environ, "DATABASE_URL": database_url}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "TAKT_DEVICE_ADDRESS": f"127.0.0.1:{device_port}",
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             _wait_for(port, process)
-            yield Server(port, log)
+            _wait_for(device_port, process)
+            yield {"portal": Server(port, log), "devices": Server(device_port, log)}
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@pytest.fixture(params=["portal", "devices"])
+def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
+    """Each of both in turn: they have to agree."""
+    return servers[request.param]
 
 
 @pytest.fixture
