@@ -9,7 +9,6 @@ RFC 9112: https://www.rfc-editor.org/rfc/rfc9112
 import asyncio
 import http
 import math
-import re
 from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, Final, Protocol
@@ -41,8 +40,7 @@ _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in http.HTTPStatus
 }
-# A method that the parser does not know, rather than no HTTP at all.
-_METHOD = re.compile(rb"[A-Z]{1,20} [/*]")
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _WITHOUT_BODY = frozenset({204, 304})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -180,14 +178,9 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Nothing is spoken here but HTTP/1.1; who asks for more is answered in it, once.
-            self._is_deaf = True
-        except httptools.HttpParserInvalidMethodError as error:
-            self._refuse(_not_allowed() if _METHOD.match(data) else _no_request(error))
+            self._parse(data)
         except httptools.HttpParserError as error:
-            self._refuse(_no_request(error))
+            self._refuse(RequestRefused(400, "bad_request", f"This is not HTTP/1.1: {error}"))
         incoming = self._incoming
         if incoming is not None and not incoming.method:
             incoming.n_head += len(data)
@@ -205,7 +198,32 @@ class Connection(asyncio.Protocol):
         self._rest()
         self._steer()
 
-    # -- from the parser ---------------------------------------------------------------------------
+    # -- the parser --------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_last(data[upgrade.args[0] :])
+
+    def _parse_last(self, rest: bytes) -> None:
+        """Take a request for an Upgrade as one without (RFC 9110, 7.8), and as the last.
+
+        The parser takes it for the end of HTTP and leaves its body; another one, that is told
+        the body's length alone, finds its end.
+        """
+        message = self._waiting[-1] if self._waiting else self._serving
+        assert message is not None
+        message.is_kept_alive = message.is_complete = False
+        self._incoming = message
+        self._parser = httptools.HttpRequestParser(_LastBody(self))
+        lengths = [each for each in message.headers if each[0] in _LENGTHS]
+        head = b"".join(b"%b: %b\r\n" % each for each in lengths)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n%b" % (head, rest))
+
+    def on_last_complete(self) -> None:
+        self.on_message_complete()
+        self._is_deaf = True
 
     def on_message_begin(self) -> None:
         self._incoming = Message(self)
@@ -221,7 +239,7 @@ class Connection(asyncio.Protocol):
         assert message is not None
         name = name.lower()
         message.headers.append((name, value))
-        message.n_head += len(name) + len(value)
+        message.n_head += len(name) + len(value) + 4
         if name == b"expect":
             message.is_continue_awaited = value.lower() == b"100-continue"
 
@@ -233,7 +251,7 @@ class Connection(asyncio.Protocol):
         message.is_old = self._parser.get_http_version() == "1.0"
         message.is_kept_alive = self._parser.should_keep_alive()
         if message.n_head + len(message.url) > MAX_HEAD_BYTES:
-            message.error = _head_too_long()
+            message.error, message.is_kept_alive = _head_too_long(), False
         self._queue(message)
 
     def on_body(self, body: bytes) -> None:
@@ -390,16 +408,15 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
+class _LastBody:
+    """What a parser is to tell of that looks for the end of a body alone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_last_complete
+
+
 def _head_too_long() -> RequestRefused:
     return RequestRefused(
         431, "headers_too_large", f"The headers are longer than {MAX_HEAD_BYTES} bytes."
     )
-
-
-def _no_request(error: Exception) -> RequestRefused:
-    return RequestRefused(400, "bad_request", f"This is not HTTP/1.1: {error}")
-
-
-def _not_allowed() -> RequestRefused:
-    allow = ((b"allow", b"POST"),)
-    return RequestRefused(405, "method_not_allowed", "Readings are sent by POST.", headers=allow)

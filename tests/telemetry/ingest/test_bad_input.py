@@ -220,7 +220,8 @@ async def test_other_methods_store_nothing_whatever_they_claim_to_be(
 
     raw = head(mill, *override, method=method, path=path.format(token=mill.token)) + READING
 
-    assert ask(server, raw) == [405]
+    # To the port for devices a method that nobody has heard of is no request.
+    assert ask(server, raw) in ([405], [400] if method == "BREW" else [])
     assert await n_rows(sql, mill) == 0
 
 
