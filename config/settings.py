@@ -13,6 +13,8 @@ ARTIFACT_KEY = env.secret("TAKT_ARTIFACT_KEY")
 
 # -- where it is served
 BASE_URL = env.url("TAKT_BASE_URL", "https://localhost:8443", schemes=("https",)).rstrip("/")
+# Where devices send: a port of their own where there is one (docs/ingest.md).
+DEVICE_URL = env.url("TAKT_DEVICE_URL", BASE_URL, schemes=("https",)).rstrip("/")
 _base = urlsplit(BASE_URL)
 BASE_HOST = _base.hostname or "localhost"
 BASE_PORT = _base.port or 443

@@ -29,6 +29,7 @@ def _start() -> Stack | None:
             "TAKT_DB_POOL": "0",
             "TAKT_MAILBOX": "1",
             "TAKT_BASE_URL": "https://localhost:8443",
+            "TAKT_DEVICE_URL": "https://localhost:8444",
             "TAKT_SECRET_KEY": "only-for-tests-" + "x" * 32,
             "TAKT_ARTIFACT_KEY": "only-for-tests-" + "y" * 32,
         }

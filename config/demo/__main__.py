@@ -166,7 +166,7 @@ def _tell(run: Run) -> None:
     chain = Chain(
         diary=diary,
         report=run.report,
-        base_url=diary.base_url,
+        device_url=diary.device_url,
         ca_file=run.ca_file,
         days=float(diary.facts.setdefault("days", run.days)),
         retrain=run.once,
@@ -178,7 +178,7 @@ def _tell(run: Run) -> None:
         return
     _greet(run)
     machines = chain.live(parts)
-    with Gateway(base_url=diary.base_url, ca_file=run.ca_file) as gateway:
+    with Gateway(base_url=diary.device_url, ca_file=run.ca_file) as gateway:
         _until_interrupted(
             lambda: live.go_on(
                 machines,
@@ -204,6 +204,7 @@ def _diary(run: Run) -> Diary:
 
     diary = Diary.read(run.var / "demo.json")
     diary.base_url, diary.ca_file = settings.BASE_URL, _shown(run.ca_file)
+    diary.device_url = settings.DEVICE_URL
     return diary
 
 

@@ -66,7 +66,7 @@ class Chain:
 
     diary: Diary
     report: Report
-    base_url: str
+    device_url: str
     ca_file: Path
     days: float
     retrain: bool
@@ -129,7 +129,7 @@ class Chain:
             now_ms = int(timezone.now().timestamp() * 1000)
             tally = history.post_all(
                 uploads(part, is_told=part.spec.stem in told, now_ms=now_ms),
-                base_url=self.base_url, ca_file=self.ca_file, report=self.report,
+                base_url=self.device_url, ca_file=self.ca_file, report=self.report,
                 what=f"readings of {part.spec.name}",
             )  # fmt: skip
             n_new = _n_stored(part) - before

@@ -40,6 +40,7 @@ class Diary:
 
     path: Path
     base_url: str = ""
+    device_url: str = ""
     ca_file: str = ""
     factories: dict[str, FactoryEntry] = field(default_factory=dict)
     staff: dict[str, str] = field(default_factory=dict)  # the log-in of one of Takt's own people
@@ -70,6 +71,7 @@ class Diary:
         """Write everything down at once, readable by this user only (it holds log-ins)."""
         content: Mapping[str, Any] = {
             "base_url": self.base_url,
+            "device_url": self.device_url,
             "ca_file": self.ca_file,
             "factories": [entry.as_json() for entry in self.factories.values()],
             "staff": self.staff,

@@ -139,7 +139,7 @@ class Replay:
             uploads.append(history.Upload(entry.tokens[unit.name], times, _looked_up(by_time)))
         began = time.monotonic()
         tally = history.post_all(
-            uploads, base_url=settings.BASE_URL, ca_file=self.ca_file, report=self.report,
+            uploads, base_url=settings.DEVICE_URL, ca_file=self.ca_file, report=self.report,
             what="cycles posted",
         )  # fmt: skip
         took_s = time.monotonic() - began

@@ -100,12 +100,12 @@ def _device_page(
         "device": device,
         "token": token,
         "commands": commands(
-            base_url=settings.BASE_URL,
+            base_url=settings.DEVICE_URL,
             token=token,
             ca_file=authority,
             made_up_first=way == connecting.MADE_UP,
         ),
-        "recipes": recipes(base_url=settings.BASE_URL, token=token, ca_file=authority),
+        "recipes": recipes(base_url=settings.DEVICE_URL, token=token, ca_file=authority),
         "ca_url": _certificate_url() if authority else "",
         "steps": steps.steps(
             at=3 if arrived.n_received else 2, host=_host(request), device_url=url

@@ -18,6 +18,7 @@ from infra.local.processes import Command
 from infra.local.service import LOOPBACK, REPOSITORY, Service, Unhealthy
 
 WEB_PORT = 8443
+DEVICE_PORT = 8444
 _WEB_WORKERS = min(2, os.cpu_count() or 1)
 # Within so many bytes of its log a worker has said that it is ready.
 _LONGEST_GREETING = 100_000
@@ -25,7 +26,7 @@ _QUEUES = ("default", "learn", "plan")
 
 
 class Web(Service):
-    """granian with HTTPS on the loopback address."""
+    """granian with HTTPS on the loopback address, and in the same processes a port for devices."""
 
     name: ClassVar[str] = "web"
     # The first start compiles every module.
@@ -35,6 +36,11 @@ class Web(Service):
     def port(self) -> int:
         """Where it listens."""
         return self.home.port(self.name, WEB_PORT)
+
+    @property
+    def device_port(self) -> int:
+        """Where devices are listened to."""
+        return self.home.port("devices", DEVICE_PORT)
 
     @property
     def certificates(self) -> Certificates:
@@ -63,24 +69,30 @@ class Web(Service):
         argv = [sys.executable, "-m", "granian", "--respawn-failed-workers", "--no-ws"]
         for name, value in options.items():
             argv += [f"--{name}", value]
-        return Command([*argv, "config.rsgi:application"], cwd=REPOSITORY)
+        devices = {
+            "TAKT_DEVICE_ADDRESS": f"{LOOPBACK}:{self.device_port}",
+            "TAKT_DEVICE_CERTIFICATE": str(self.certificates.certificate),
+            "TAKT_DEVICE_KEY": str(self.certificates.key),
+        }
+        return Command([*argv, "config.rsgi:application"], env=devices, cwd=REPOSITORY)
 
     def check(self, env: Mapping[str, str]) -> None:
         # The certificate is checked on the way, against the authority that clients get.
         context = ssl.create_default_context(cafile=str(self.certificates.authority))
         host = urlsplit(env["TAKT_BASE_URL"]).netloc
-        connection = http.client.HTTPSConnection(
-            "localhost", self.port, timeout=5.0, context=context
-        )
-        try:
-            connection.request("GET", "/health", headers={"Host": host})
-            status = connection.getresponse().status
-        except http.client.HTTPException as error:
-            raise Unhealthy(repr(error)) from error
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise Unhealthy(f"/health answered {status}")
+        for port in (self.port, self.device_port):
+            connection = http.client.HTTPSConnection(
+                "localhost", port, timeout=5.0, context=context
+            )
+            try:
+                connection.request("GET", "/health", headers={"Host": host})
+                status = connection.getresponse().status
+            except http.client.HTTPException as error:
+                raise Unhealthy(repr(error)) from error
+            finally:
+                connection.close()
+            if status != http.client.OK:
+                raise Unhealthy(f"/health at port {port} answered {status}")
 
     reload_signal: ClassVar[signal.Signals] = signal.SIGHUP
 

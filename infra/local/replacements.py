@@ -6,7 +6,7 @@
 | valkey   | `VALKEY_URL`                                   | |
 | s3       | `S3_ENDPOINT_URL`                              | `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (needed), `S3_REGION`, `S3_BUCKET` |
 | stripe   | `STRIPE_API_BASE` or `STRIPE_API_KEY`          | `STRIPE_API_KEY`, `STRIPE_WEBHOOK_SECRET` (needed) |
-| web      | `TAKT_BASE_URL`: on localhost the port to use, elsewhere the proxy's address | |
+| web      | `TAKT_BASE_URL`: on localhost the port to use, elsewhere the proxy's address | `TAKT_DEVICE_URL`: where the proxy takes devices, if elsewhere |
 """  # noqa: E501 (a table)
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ def replacements(environ: Mapping[str, str]) -> dict[str, Replacement]:
     _bucket(given)
     if "STRIPE_API_BASE" in given or "STRIPE_API_KEY" in given:
         found["stripe"] = _stripe(given)
-    if url := given.get("TAKT_BASE_URL"):
-        _base_url(url)
+    for variable in ("TAKT_BASE_URL", "TAKT_DEVICE_URL"):
+        if url := given.get(variable):
+            _base_url(variable, url)
     return found
 
 
@@ -167,10 +168,10 @@ def _prefix(given: Mapping[str, str], variable: str, prefixes: tuple[str, ...]) 
         raise Malformed(variable, f"must begin with {' or '.join(prefixes)}")
 
 
-def _base_url(url: str) -> None:
-    parts = _address("TAKT_BASE_URL", url, schemes=("https",))
+def _base_url(variable: str, url: str) -> None:
+    parts = _address(variable, url, schemes=("https",))
     if parts.path.strip("/") or parts.query:
-        raise Malformed("TAKT_BASE_URL", "must be a host without a path (https://host:port)")
+        raise Malformed(variable, "must be a host without a path (https://host:port)")
 
 
 def _needs(given: Mapping[str, str], because: str, *variables: str) -> None:

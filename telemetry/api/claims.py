@@ -196,6 +196,6 @@ class Claim(APIView):
             "device_id": claimed.device.pk,
             "name": claimed.device.name,
             "token": claimed.token,
-            "telemetry_url": f"{settings.BASE_URL}/api/v1/telemetry",
+            "telemetry_url": f"{settings.DEVICE_URL}/api/v1/telemetry",
         }
         return Response(body, status=status.HTTP_201_CREATED)

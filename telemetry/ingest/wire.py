@@ -29,7 +29,9 @@ MAX_UNREAD_BYTES = 64 * 1024
 # ends.
 MAX_DROPPED_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
-IDLE_TIMEOUT_S = 75.0
+# Longer than that of a load balancer in front, which would otherwise send into a connection that
+# is just being closed (infra/terraform/load_balancer.tf: 120 s).
+IDLE_TIMEOUT_S = 180.0
 # A client that is still sending what is refused already is listened to for so long: closing at
 # once would take the answer from it.
 LINGER_S = 2.0

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     from tests.isolation.objects import PATH_PARAMETERS
 
     chain = Chain(
-        diary=Diary.read(folder / "demo.json"), report=Report(), base_url=settings.BASE_URL,
+        diary=Diary.read(folder / "demo.json"), report=Report(), device_url=settings.DEVICE_URL,
         ca_file=folder / "ca.pem", days=DAYS, retrain=False, only="globex",
     )  # fmt: skip
     (part,) = chain.found()

@@ -1,4 +1,4 @@
-"""Takt itself for clients: the application served by granian with HTTPS, to be killed at will."""
+"""Takt itself for clients: the application and its port for devices, to be killed at will."""
 
 import datetime as dt
 import itertools
@@ -58,6 +58,7 @@ class Takt:
     certificates: Certificates
     tokens: list[str]
     port: int = field(default_factory=free_port)
+    portal_port: int = field(default_factory=free_port)
     web: "subprocess.Popen[bytes] | None" = None
     _next: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -90,12 +91,19 @@ class Takt:
     def start(self) -> None:
         command = [
             str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
-            "--host", "127.0.0.1", "--port", str(self.port), "--http", "1", "--no-ws",
+            "--host", "127.0.0.1", "--port", str(self.portal_port), "--http", "1", "--no-ws",
             "--ssl-certificate", str(self.certificates.certificate),
             "--ssl-keyfile", str(self.certificates.key),
             "--log-level", "error", "config.rsgi:application",
         ]  # fmt: skip
-        self.web = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+        devices = {
+            "TAKT_DEVICE_ADDRESS": f"127.0.0.1:{self.port}",
+            "TAKT_DEVICE_CERTIFICATE": str(self.certificates.certificate),
+            "TAKT_DEVICE_KEY": str(self.certificates.key),
+        }
+        self.web = subprocess.Popen(
+            command, env=self.environment | devices, cwd=ROOT, start_new_session=True
+        )
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             assert self.web.poll() is None, "the server did not start"

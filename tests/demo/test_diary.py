@@ -5,7 +5,12 @@ from config.demo.diary import Diary, FactoryEntry
 
 
 def _written(path) -> Diary:
-    diary = Diary(path, base_url="https://localhost:8443", ca_file="var/ca.pem")
+    diary = Diary(
+        path,
+        base_url="https://localhost:8443",
+        device_url="https://localhost:8444",
+        ca_file="var/ca.pem",
+    )
     entry = FactoryEntry("Acme Precision", "acme", "https://acme.localhost:8443")
     entry.users["owner"] = {"email": "petra@acme.example", "password": "secret"}
     entry.api_key, entry.tokens = "takt_api_x", {"Mill 1": "takt_dev_y"}
@@ -21,6 +26,7 @@ def test_it_has_the_form_that_scripts_rely_on(tmp_path):
     content = json.loads((tmp_path / "demo.json").read_text())
 
     assert content["base_url"] == "https://localhost:8443"
+    assert content["device_url"] == "https://localhost:8444"
     assert content["ca_file"] == "var/ca.pem"
     assert content["factories"] == [
         {

@@ -45,9 +45,9 @@ def pids(var: Path) -> dict[str, int]:
     return services
 
 
-def health(var: Path, host: str = "localhost") -> int | None:
+def health(var: Path, host: str = "localhost", *, at: str = "TAKT_BASE_URL") -> int | None:
     """The answer of /health, as a client that trusts only our authority gets it."""
-    address = json.loads((var / "env.json").read_text())["environment"]["TAKT_BASE_URL"]
+    address = json.loads((var / "env.json").read_text())["environment"][at]
     port = int(address.rpartition(":")[2])
     context = ssl.create_default_context(cafile=str(var / "ca.pem"))
     try:
@@ -67,6 +67,7 @@ def test_every_part_runs_and_answers_over_https(running, var):
     assert set(pids(var)) == set(SERVICES)
     assert health(var) == 200
     assert health(var, "acme.localhost") is not None
+    assert health(var, at="TAKT_DEVICE_URL") == 200
 
 
 def test_a_new_factory_gets_its_host_into_the_certificate(running, var):
@@ -75,6 +76,7 @@ def test_a_new_factory_gets_its_host_into_the_certificate(running, var):
     (var / "hosts/initech.localhost").touch()
 
     assert until(lambda: health(var, "initech.localhost"), within_s=60)
+    assert until(lambda: health(var, "initech.localhost", at="TAKT_DEVICE_URL"), within_s=60)
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "beat", "alarms", "stripe"])

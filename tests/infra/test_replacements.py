@@ -31,6 +31,7 @@ STRIPE = {"STRIPE_API_KEY": "sk_test_1", "STRIPE_WEBHOOK_SECRET": "whsec_1"}
         (STRIPE | {"STRIPE_API_BASE": "stripe.example"}, "STRIPE_API_BASE"),
         ({"TAKT_BASE_URL": "http://localhost:8443"}, "TAKT_BASE_URL"),
         ({"TAKT_BASE_URL": "https://localhost:8443/takt"}, "TAKT_BASE_URL"),
+        ({"TAKT_DEVICE_URL": "http://localhost:8444"}, "TAKT_DEVICE_URL"),
     ],
 )
 def test_a_malformed_variable_is_refused_by_name(environ, variable):

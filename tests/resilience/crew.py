@@ -35,7 +35,7 @@ class Crew:
         devices = site.take_devices(n, schema)
         self.device_ids = [device_id for device_id, _ in devices]
         self.ledgers = [
-            Ledger(folder / f"{schema}-{device_id}.jsonl", token, site.port, seed=i)
+            Ledger(folder / f"{schema}-{device_id}.jsonl", token, site.ports[i % 2], seed=i)
             for i, (device_id, token) in enumerate(devices)
         ]
         self._stopped = threading.Event()

@@ -30,7 +30,8 @@ class Site:
 
     stack: Stack
     environment: dict[str, str]
-    port: int
+    # That of the portal, and the one for devices alone.
+    ports: tuple[int, int]
     tokens: dict[str, list[str]]
     reader: Reader
     web: "subprocess.Popen[bytes] | None" = None
@@ -56,18 +57,20 @@ class Site:
         """Start it as an installation does: it starts a dead worker again by itself."""
         command = [
             str(Path(sys.executable).parent / "granian"), "--interface", "rsgi",
-            "--host", "127.0.0.1", "--port", str(self.port), "--http", "1", "--no-ws",
+            "--host", "127.0.0.1", "--port", str(self.ports[0]), "--http", "1", "--no-ws",
             "--respawn-failed-workers", "--respawn-interval", "0.2", "--log-level", "error",
             "config.rsgi:application",
         ]  # fmt: skip
-        self.web = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+        environment = self.environment | {"TAKT_DEVICE_ADDRESS": f"127.0.0.1:{self.ports[1]}"}
+        self.web = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
 
     def wait_web(self) -> None:
         """Wait until it answers at all, the first time; it compiles every module."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
-                post(self.port, "/api/v1/telemetry", "", b"[]")
+                for port in self.ports:
+                    post(port, "/api/v1/telemetry", "", b"[]")
             except OSError:
                 if time.monotonic() > deadline:
                     raise
@@ -164,7 +167,7 @@ def running_site(
     with installation(name, services=services, var=var) as (stack, environment):
         tokens = factories_made(environment, n_devices)
         reader = Reader(environment)
-        site = Site(stack, environment, free_port(), tokens, reader)
+        site = Site(stack, environment, (free_port(), free_port()), tokens, reader)
         try:
             site.start_web()
             site.wait_web()
