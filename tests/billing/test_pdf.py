@@ -136,6 +136,14 @@ def test_a_paper_without_words_is_one(sheet):
     assert pdf_texts(sheet.document(title="Paper")) == ["Paper"]
 
 
+def test_the_library_tells_its_steps_to_nobody(sheet, caplog):
+    sheet.line("\u4e2d")
+
+    sheet.document(title="Paper")
+
+    assert not caplog.records
+
+
 @pytest.mark.slow
 def test_neither_the_writer_nor_the_plotting_library_is_loaded_for_nothing():
     code = (
