@@ -62,5 +62,5 @@ def configure(config: dict[str, str]) -> None:
     # The server's own log of requests, which is off unless somebody asks for it: ThingsBoard's
     # device API has the token in the path.
     logging.getLogger("granian.access").addFilter(_mask_record)
-    for noisy in ("httpx", "botocore", "urllib3", "alembic", "mlflow", "asyncio"):
+    for noisy in ("httpx", "botocore", "urllib3", "alembic", "mlflow", "asyncio", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
