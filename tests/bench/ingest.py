@@ -1,6 +1,8 @@
 """Ingest against what people build by hand, in one interleaved run on one machine.
 
-Takt and a DRF view (`drf_baseline`) are served by one granian worker without TLS; COPY
+Takt and a DRF view (`drf_baseline`) are served by one process each without TLS: Takt at its port
+for devices, and single readings also at that of the portal (`portal_...`), which the same process
+serves by granian; the view by granian. COPY
 (`copying`) goes straight into the same PostgreSQL; InfluxDB and VictoriaMetrics (`others`) run
 beside it where they are installed. All get the same readings, in turns, so that whatever else
 the machine does meets all alike. A stretch is measured several times and the median of the
@@ -24,7 +26,7 @@ import psycopg
 from infra.local.certificates import Certificates
 from tests.bench import copying, flood, others
 from tests.bench.factories import factories_made
-from tests.bench.installation import ROOT, installation, served
+from tests.bench.installation import ROOT, installation, served, served_takt
 from tests.bench.posting import speaks_columns
 from tests.bench.stretches import (
     TELEMETRY,
@@ -61,6 +63,8 @@ TABLED = ("_per_s", "_p50_ms", "_p99_ms", "_cpu_s_per_m")
 RATIOS = {
     "singles32_vs_drf": ("takt_singles32", "drf_singles32"),
     "singles256_vs_drf": ("takt_singles256", "drf_singles256"),
+    "portal_singles32_vs_drf": ("portal_singles32", "drf_singles32"),
+    "portal_singles256_vs_drf": ("portal_singles256", "drf_singles256"),
     "batch_vs_drf": ("takt_batch", "drf_batch"),
     "batch_vs_copy": ("takt_batch", "copy_heap"),
     "batch_vs_keyed_copy": ("takt_batch", "copy_keyed"),
@@ -109,12 +113,10 @@ def _stretches(
     var = Path(environment["TAKT_VAR"])
     certificates = Certificates(var)
     with ExitStack() as running:
-        serve_takt = partial(
-            served, "config.rsgi:application", interface="rsgi", environment=environment
-        )
-        port, pid = running.enter_context(serve_takt())
+        portal_port, port, pid = running.enter_context(served_takt(environment))
         takt = Side("takt", port, made["bench"], (pid, database_pid))
-        port, pid = running.enter_context(serve_takt(certificates=certificates))
+        portal = replace(takt, name="portal", port=portal_port)
+        _, port, pid = running.enter_context(served_takt(environment, certificates))
         authority = str(certificates.authority)
         tls = Side("tls", port, made["bench"], (pid, database_pid), ca_file=authority)
         port, pid = running.enter_context(
@@ -131,9 +133,11 @@ def _stretches(
         yield [
             takt.stretch("takt_singles32", SINGLES32),
             drf.stretch("drf_singles32", SINGLES32),
+            portal.stretch("portal_singles32", SINGLES32),
             tls.stretch("singles32_tls", SINGLES32),
             takt.stretch("takt_singles256", SINGLES256),
             drf.stretch("drf_singles256", SINGLES256),
+            portal.stretch("portal_singles256", SINGLES256),
             takt.stretch("takt_factories1", MANY),
             many.stretch("takt_factories200", MANY),
             takt.stretch("takt_batch", BATCH),

@@ -89,17 +89,45 @@ def served(
     ]  # fmt: skip
     process = subprocess.Popen(command, env=environment, cwd=ROOT)
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         yield port, process.pid
     finally:
         process.terminate()
         process.wait(timeout=20)
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+@contextmanager
+def served_takt(
+    environment: dict[str, str], certificates: Certificates | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """Serve Takt by one process; yields the portal's port, that for devices, and its id."""
+    device_port = free_port()
+    devices = {"TAKT_DEVICE_ADDRESS": f"127.0.0.1:{device_port}"}
+    if certificates is not None:
+        certificates.ensure(now=datetime.now(UTC))
+        devices["TAKT_DEVICE_CERTIFICATE"] = str(certificates.certificate)
+        devices["TAKT_DEVICE_KEY"] = str(certificates.key)
+    server = served(
+        "config.rsgi:application",
+        interface="rsgi",
+        environment=environment | devices,
+        certificates=certificates,
+    )
+    with server as (port, pid):
+        wait_for(device_port)
+        yield port, device_port, pid
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes] | None" = None) -> None:
+    """Wait until somebody listens.
+
+    Raises:
+        RuntimeError: the process has ended.
+        TimeoutError: nobody does within a minute.
+    """
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if process is not None and process.poll() is not None:
             raise RuntimeError("the server did not start")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -24,7 +24,7 @@ from telemetry.models import Device
 from tenants import services
 from tenants.context import factory_context
 from tenants.models import Factory, FactoryLimits, User
-from tests.bench.installation import _wait_for, free_port
+from tests.bench.installation import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = ("reading_hot", "segment", "latest", "usage_delta", "reading_revision")
@@ -216,8 +216,8 @@ def servers(
             command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            _wait_for(port, process)
-            _wait_for(device_port, process)
+            wait_for(port, process)
+            wait_for(device_port, process)
             yield {"portal": Server(port, log), "devices": Server(device_port, log)}
         finally:
             process.terminate()
