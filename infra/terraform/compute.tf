@@ -55,13 +55,13 @@ resource "aws_ecs_task_definition" "task" {
       { sourceVolume = "var", containerPath = "/var/lib/takt", readOnly = false },
     ]
 
-    portMappings = each.value.serves ? [{ containerPort = local.port, protocol = "tcp" }] : []
+    portMappings = each.value.serves ? [for port in values(local.ports) : { containerPort = port, protocol = "tcp" }] : []
 
     # The load balancer cannot send a Host that Takt knows; this check can.
     healthCheck = each.value.serves ? {
       command = [
         "CMD", "python", "-c",
-        "import http.client as h; c = h.HTTPConnection('127.0.0.1', ${local.port}, timeout=4); c.request('GET', '/health', headers={'Host': '${var.base_domain}', 'X-Forwarded-Proto': 'https'}); raise SystemExit(c.getresponse().status != 200)",
+        "import http.client as h; c = h.HTTPConnection('127.0.0.1', ${lookup(local.ports, each.key, local.port)}, timeout=4); c.request('GET', '/health', headers={'Host': '${var.base_domain}', 'X-Forwarded-Proto': 'https'}); raise SystemExit(c.getresponse().status != 200)",
       ]
       interval    = 10
       timeout     = 5
@@ -107,7 +107,7 @@ resource "aws_ecs_service" "server" {
   load_balancer {
     target_group_arn = aws_lb_target_group.server[each.key].arn
     container_name   = each.key
-    container_port   = local.port
+    container_port   = local.ports[each.key]
   }
 
   # The number of tasks belongs to scaling.tf from the first minute on.

@@ -25,7 +25,7 @@ resource "aws_lb_target_group" "server" {
   vpc_id               = aws_vpc.main.id
   target_type          = "ip"
   protocol             = "HTTP"
-  port                 = local.port
+  port                 = local.ports[each.key]
   deregistration_delay = 30
 
   # The check comes with the task's address as Host, which Takt refuses: any answer below 500

@@ -16,6 +16,9 @@ locals {
   }
 
   port = 8000
+  # The same processes listen for devices alone (docs/adr/0013); the service ingest is reached here.
+  device_port = 8001
+  ports       = { web = local.port, ingest = local.device_port }
 
   # What every container is told; secrets come by reference (secrets.tf).
   environment = {
@@ -30,6 +33,7 @@ locals {
     STRIPE_API_BASE          = "https://api.stripe.com"
     TAKT_BASE_URL            = "https://${var.base_domain}"
     TAKT_BEHIND_PROXY        = "1"
+    TAKT_DEVICE_ADDRESS      = "0.0.0.0:${local.device_port}"
     TAKT_MAIL_FROM           = "Takt <${var.mail_from}@${var.base_domain}>"
     TAKT_VAR                 = "/var/lib/takt"
   }

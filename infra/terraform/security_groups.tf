@@ -66,7 +66,7 @@ resource "aws_vpc_security_group_egress_rule" "load_balancer_to_tasks" {
   description                  = "Servers"
   ip_protocol                  = "tcp"
   from_port                    = local.port
-  to_port                      = local.port
+  to_port                      = local.device_port
   referenced_security_group_id = aws_security_group.tasks.id
 }
 
@@ -75,7 +75,7 @@ resource "aws_vpc_security_group_ingress_rule" "tasks_from_load_balancer" {
   description                  = "Load balancer"
   ip_protocol                  = "tcp"
   from_port                    = local.port
-  to_port                      = local.port
+  to_port                      = local.device_port
   referenced_security_group_id = aws_security_group.load_balancer.id
 }
 

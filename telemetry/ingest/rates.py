@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 # Long enough for an event loop that is busy decoding on a busy machine.
 TIMEOUT_S = 3.0
+N_CONNECTIONS = 8
 # So often Valkey is tried while it is away; until it answers, no request waits for it.
 PROBE_S = 1.0
 # A block is this much of a second's rate, and never taken from the last quarter of a bucket.
@@ -105,9 +106,16 @@ class Rates:
     """Asks the shared buckets. One client a process."""
 
     def __init__(self, *, valkey_url: str) -> None:
-        self._client: Any = valkey.Redis.from_url(
-            valkey_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=None
+        # A pool that waits: the ordinary one raises when a hundred factories ask at once.
+        pool: Any = valkey.BlockingConnectionPool.from_url(
+            valkey_url,
+            max_connections=N_CONNECTIONS,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=None,
         )
+        self._client: Any = valkey.Redis.from_pool(pool)
         self._script = self._client.register_script(_TAKE)
         # Runs while Valkey is away.
         self._probing: asyncio.Task[None] | None = None

@@ -57,6 +57,22 @@ async def test_fifty_at_once_over_two_processes_pass_exactly_the_limit(
     assert all(int(a.headers["retry-after"]) >= 1 for a in answers if a.status == 429)
 
 
+async def test_hundreds_of_factories_may_ask_at_once():
+    """Each is counted together with the other processes, rather than alone for lack of a line."""
+    rates = Rates(valkey_url=settings.VALKEY_URL)
+    limits = [
+        Rate(whose="factory", key=f"takt:many{i}:rate", rate=1.0, burst=5.0) for i in range(400)
+    ]
+
+    await asyncio.gather(*[rates.take(limit, 1) for limit in limits])
+
+    assert not rates.is_away
+    client = redis.Redis.from_url(settings.VALKEY_URL)
+    assert client.delete(*[limit.key for limit in limits]) == len(limits)
+    client.close()
+    await rates.close()
+
+
 async def test_a_device_has_a_limit_of_its_own(
     doors: list[Door], mill: Sender, plant, set_limits, neighbour: Sender
 ):
