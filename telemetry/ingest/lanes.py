@@ -34,9 +34,14 @@ class Lanes:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until no other large request is being worked on, and all small ones have been."""
+        """Wait until no other large request is being worked on, and all small ones have been.
+
+        A few that are on their way into the database go first too: what is decoded meanwhile
+        would keep the processor, and the disk soon after, from them.
+        """
         async with self._turn:
             await asyncio.sleep(0)
+            await self._quick.let_few_pass()
             yield
 
     async def submit(self, submission: Submission) -> None:

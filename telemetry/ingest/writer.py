@@ -34,6 +34,9 @@ MAX_GROUP_FACTORIES = 128
 # From here on a segment is cheaper than a row a reading.
 MIN_PACKED_READINGS = 32
 STATEMENT_TIMEOUT_S = 10.0
+# What a large request lets pass, and for how long: about a commit.
+FEW_READINGS = 32
+PATIENCE_S = 0.003
 CAREFUL_S = 5.0
 PAUSE_S = 2.0
 _TRIES = 4
@@ -76,6 +79,9 @@ class Writer:
         self._queue: deque[Submission] = deque()
         self._n_pending = 0
         self._arrived = asyncio.Event()
+        # Nothing is pending.
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._connected = asyncio.Event()
         self._connection: Any = None
         self._store: Store | None = None
@@ -111,11 +117,20 @@ class Writer:
         done = submission.done = asyncio.get_running_loop().create_future()
         self._queue.append(submission)
         self._arrived.set()
+        self._idle.clear()
         try:
             await done
         finally:
             self._n_pending -= n
             factory.n_pending -= n
+            if not self._n_pending:
+                self._idle.set()
+
+    async def let_few_pass(self) -> None:
+        """Wait until what is pending is committed, if it is little; `PATIENCE_S` at most."""
+        if 0 < self._n_pending <= FEW_READINGS:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), PATIENCE_S)
 
     async def run(self) -> None:
         """Connect, commit, reconnect, until cancelled."""

@@ -66,6 +66,50 @@ async def test_large_requests_are_worked_on_one_at_a_time(ingest: IngestApp):
     assert most == 1
 
 
+async def test_a_large_request_lets_a_few_small_ones_pass_but_not_for_ever(
+    door: Door, ingest: IngestApp, mill: Sender, oven: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    quick, held = ingest._lanes._quick, asyncio.Event()
+    commit = quick._commit
+
+    async def later(group):
+        await held.wait()
+        await commit(group)
+
+    async def turns() -> bool:
+        """Whether a large request gets its turn at once."""
+        turn = asyncio.create_task(_take_turn(ingest))
+        await asyncio.sleep(0.05)
+        return turn.done()
+
+    monkeypatch.setattr(quick, "_commit", later)
+    monkeypatch.setattr(writer, "PATIENCE_S", 10.0)
+    small = [asyncio.create_task(door.post({"values": {"b": 1}}, sender=oven))]
+    await asyncio.sleep(0.05)
+    assert not await turns()
+
+    # Not the one whose time is up, nor where many small ones come all the time.
+    monkeypatch.setattr(writer, "FEW_READINGS", 1)
+    held.set()
+    await asyncio.gather(*small)
+    held.clear()
+    small = [asyncio.create_task(door.post({"values": {"b": i}}, sender=oven)) for i in range(3)]
+    await asyncio.sleep(0.05)
+    assert await turns()
+
+    monkeypatch.setattr(writer, "FEW_READINGS", 32)
+    monkeypatch.setattr(writer, "PATIENCE_S", 0.01)
+    assert await turns()
+
+    held.set()
+    assert [answer.status for answer in await asyncio.gather(*small)] == [200] * 3
+
+
+async def _take_turn(ingest: IngestApp) -> None:
+    async with ingest._lanes.turn():
+        pass
+
+
 def test_a_large_body_is_about_what_is_packed():
     smallest = len('{"ts":"2026-11-26T08:00:00.000Z","values":{"load":1.25}},')
 
