@@ -30,7 +30,7 @@ def test_the_recipes_are_filled_in_for_the_device(portal, in_acme):
     for name in ("curl", "python", "node", "esp32", "telegraf", "node-red"):
         recipe = page.split(f'id="recipe-{name}"')[1].split("</pre>")[0]
         assert token in recipe
-        assert "https://localhost:8443" in recipe
+        assert "https://localhost:8444" in recipe
 
 
 def test_the_key_is_shown_once(portal, in_acme):

@@ -41,7 +41,7 @@ def statuses(opened: socket.socket, *, timeout_s: float = 5.0) -> list[int]:
     try:
         while data := opened.recv(65536):
             received += data
-            opened.settimeout(0.5)
+            opened.settimeout(0.2)
     except (TimeoutError, ConnectionError):
         pass
     lines = [line for line in received.split(b"\r\n") if b"HTTP/1.1 " in line]
