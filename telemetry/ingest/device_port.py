@@ -6,6 +6,7 @@ requests to the same `IngestApp`. A plant may let its machines reach this port a
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 import time
@@ -30,6 +31,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 # Requests under way may end for so long when the process stops.
 CLOSING_S = 3.0
 _SWEEP_S = 1.0
+# What a process opens besides: the portal's connections, the database's, modules.
+_OTHER_FILES = 2_000
 _NATIVE_URL = dialects.PATH.encode()
 
 
@@ -61,6 +64,7 @@ class DevicePort:
         """Take connections from a bound socket, until `close`."""
         self.loop = asyncio.get_running_loop()
         self._tell_time()
+        _allow_files(self._max_connections + _OTHER_FILES)
         # A database that is away may come; requests get 503 until then.
         with contextlib.suppress(RequestRefused):
             await self._ingest.startup()
@@ -128,6 +132,14 @@ class DevicePort:
             "not_found",
             f"This port takes what devices send; all else is at {self._portal_url}.",
         )
+
+
+def _allow_files(n: int) -> None:
+    """Let the process have so many files open, as far as its machine lets it; often it is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = n if hard == resource.RLIM_INFINITY else min(n, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _scope(message: Message) -> dict[str, Any]:

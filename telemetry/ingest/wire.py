@@ -138,14 +138,14 @@ class Connection(asyncio.Protocol):
     """A connection and its requests, one after the other."""
 
     __slots__ = (
-        "_deadline", "_incoming", "_is_choked", "_is_deaf", "_is_paused", "_parser", "_port",
-        "_serving", "_transport", "_waiting",
+        "__weakref__", "_deadline", "_incoming", "_is_choked", "_is_deaf", "_is_paused", "_parser",
+        "_port", "_serving", "_transport", "_waiting",
     )  # fmt: skip
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._transport: Any = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         # The one that is coming in, the one that is being answered, those between.
         self._incoming: Message | None = None
         self._serving: Message | None = None
@@ -175,6 +175,8 @@ class Connection(asyncio.Protocol):
         for message in (self._incoming, self._serving):
             if message is not None:
                 message.break_off()
+        # They know the connection: nothing is to be left for the collector, which seldom comes.
+        self._parser = self._incoming = None
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:

@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime as dt
+import gc
 import gzip
 import json
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -488,6 +490,23 @@ async def test_who_hangs_up_in_the_middle_leaves_nothing(site: Site, mill: Sende
 
     assert not site.port._connections
     assert await _n_stored(sql, mill) == 0
+
+
+async def test_a_connection_that_ended_leaves_nothing_for_the_collector(site: Site, mill: Sender):
+    gc.collect()
+    gc.disable()
+    try:
+        line = await site.line()
+        line.send(request(mill, reading()))
+        assert stored(await line.answer()) == 1
+        (connection,) = site.port._connections
+        known = weakref.ref(connection)
+        del connection
+        line.writer.close()
+        await asyncio.sleep(0.1)
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_fault_of_ours_is_told_as_such_and_harms_no_other(
