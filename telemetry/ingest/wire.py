@@ -337,7 +337,7 @@ class Connection(asyncio.Protocol):
         self._is_deaf = True
         self._waiting.clear()
         if message.is_complete:
-            self._transport.close()
+            self._end()
         else:
             self._deadline = self._port.now + LINGER_S
             self._steer()
@@ -347,7 +347,7 @@ class Connection(asyncio.Protocol):
         self._is_deaf = True
         incoming, self._incoming = self._incoming, None
         if incoming is not None and incoming.is_dropped:
-            self._transport.close()
+            self._end()
             return
         if incoming is not None and incoming.method:
             # Its head was good and it is being answered, or will be.
@@ -397,19 +397,26 @@ class Connection(asyncio.Protocol):
         if self._deadline > self._port.now:
             return
         incoming = self._incoming
-        if self._is_deaf or self._is_choked or (incoming is not None and incoming.is_dropped):
+        if self._is_choked or self._transport.is_closing():
             self._transport.abort()
+        elif self._is_deaf or (incoming is not None and incoming.is_dropped):
+            self._end()
         elif incoming is not None:
             self._refuse(
                 RequestRefused(408, "head_too_slow", "The request's headers did not arrive.")
             )
         else:
-            self._transport.close()
+            self._end()
 
     def close(self) -> None:
         """End the connection, with the answer that is on its way."""
         if self._serving is None:
-            self._transport.close()
+            self._end()
+
+    def _end(self) -> None:
+        """Close once what was written is sent, or when its time is up."""
+        self._transport.close()
+        self._deadline = self._port.now + CHOKED_S
 
 
 class _LastBody:
