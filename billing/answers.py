@@ -95,6 +95,7 @@ class StripePendingItem:
     period_start: datetime
     period_end: datetime
     subscription_id: str
+    invoice_id: str  # "" while it waits
     is_proration: bool
     metadata: dict[str, str]
     created_at: datetime
@@ -382,6 +383,7 @@ def pending_item(body: Any) -> StripePendingItem:
         period_start=time_of(body.period.start),
         period_end=time_of(body.period.end),
         subscription_id=details.subscription if details else "",
+        invoice_id=body.invoice or "",
         is_proration=body.proration,
         metadata=_plain(body.metadata),
         created_at=time_of(body.date),

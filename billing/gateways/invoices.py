@@ -122,6 +122,13 @@ class Invoices(Calls):
         with wrapped():
             return self._write(self._v1.invoice_items.create, values, key).id
 
+    def find_invoice_item(self, *, customer_id: str, adjustment: str) -> StripePendingItem | None:
+        """Return the item that bears this name (`metadata`), on an invoice already or not."""
+        with wrapped():
+            found = self._v1.invoice_items.list({"customer": customer_id, "limit": 100})
+            items = map(answers.pending_item, found.auto_paging_iter())
+            return next((i for i in items if i.metadata.get("adjustment") == adjustment), None)
+
     def invoice_pending(self, *, key: str, customer_id: str, subscription_id: str = "") -> str:
         """Make an invoice of what waits for a customer without a subscription; return its id.
 

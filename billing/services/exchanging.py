@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from billing import catalogue, plans
@@ -172,6 +173,8 @@ def send_adjustments(*, account_id: str, at: datetime) -> int:
         .order_by("pk")
         .values_list("pk", flat=True)
     ):
+        # Written down first: the try whose answer is lost was one.
+        Adjustment.objects.filter(pk=pk).update(n_attempts=F("n_attempts") + 1)
         with transaction.atomic():
             row = Adjustment.objects.select_for_update().get(pk=pk)
             n_sent += _send_adjustment(account, row, at=at)
@@ -185,11 +188,36 @@ def _send_adjustment(account: BillingAccount, row: Adjustment, *, at: datetime) 
     is_open = subscription is not None and bool(subscription.stripe_id)
     if subscription is not None and not is_open:
         return 0  # soon there will be an invoice for it
-    row.n_attempts += 1
     try:
-        row.stripe_item_id = gateway().add_invoice_item(
+        _put_on_an_invoice(account, row, subscription, gateway())
+        row.sent_at, row.error = at, ""
+    except StripeRefused as refusal:
+        row.error = str(refusal)[:300]
+        log.error("billing.adjustment.refused", adjustment=row.identifier, error=row.error)
+    row.save()
+    return int(row.sent_at is not None)
+
+
+def _put_on_an_invoice(
+    account: BillingAccount,
+    row: Adjustment,
+    subscription: Subscription | None,
+    stripe: StripeGateway,
+) -> None:
+    customer_id = account.stripe_customer_id or ""
+    # The answer to an earlier try may have been lost. The key alone does not keep an amount from
+    # being charged twice: Stripe forgets keys, and refuses one that comes with other values, as
+    # when the subscription has ended meanwhile.
+    if row.n_attempts > 1 and (
+        found := stripe.find_invoice_item(customer_id=customer_id, adjustment=row.identifier)
+    ):
+        row.stripe_item_id = found.id
+        if found.invoice_id or found.subscription_id:
+            return  # invoiced, or so with its subscription (`last_bill`, where that has ended)
+    else:
+        row.stripe_item_id = stripe.add_invoice_item(
             key=row.identifier,
-            customer_id=account.stripe_customer_id or "",
+            customer_id=customer_id,
             subscription_id=(subscription.stripe_id or "") if subscription else "",
             amount=row.amount_minor,
             currency=row.currency.lower(),
@@ -197,16 +225,8 @@ def _send_adjustment(account: BillingAccount, row: Adjustment, *, at: datetime) 
             period=(row.period_start, row.period_end),
             metadata={"adjustment": row.identifier},
         )
-        if subscription is None:
-            gateway().invoice_pending(
-                key=f"invoice:{row.identifier}", customer_id=account.stripe_customer_id or ""
-            )
-        row.sent_at, row.error = at, ""
-    except StripeRefused as refusal:
-        row.error = str(refusal)[:300]
-        log.error("billing.adjustment.refused", adjustment=row.identifier, error=row.error)
-    row.save()
-    return int(row.sent_at is not None)
+    if subscription is None:
+        stripe.invoice_pending(key=f"invoice:{row.identifier}", customer_id=customer_id)
 
 
 def cut_of_month(account: BillingAccount, hour: datetime) -> datetime:

@@ -7,7 +7,14 @@ import requests
 
 from billing import plans, services
 from billing.gateways import StripeAway, StripeRefused
-from billing.models import BillingAccount, Invoice, LedgerDelivery, PlanTerm, Subscription
+from billing.models import (
+    Adjustment,
+    BillingAccount,
+    Invoice,
+    LedgerDelivery,
+    PlanTerm,
+    Subscription,
+)
 from billing.plans import Meter
 from billing.selectors import invoices, subscription_of, usage_summary
 from tenants.models import FactoryLimits, Job, Membership
@@ -149,6 +156,33 @@ def test_an_answer_that_was_lost_bills_nothing_twice(acme, started, readings, wi
     account = services.account_for(acme)
     total = stripe_total(stripe, account, "takt_active_machines", OCT_10, OCT_10 + HOUR)
     assert total == 1
+
+
+def test_an_amount_whose_answer_was_lost_is_charged_once(acme, started, wire, stripe):
+    """Also when its subscription has ended meanwhile, or Stripe has forgotten its key."""
+    account = started.account
+    line = Adjustment.objects.create(
+        account=account, kind="upgrade", period_start=OCT_10, period_end=NOV_1, amount_minor=1419,
+        currency="EUR", description="Plant instead of Workshop", identifier="upgrade-1",
+        written_at=OCT_10,
+    )  # fmt: skip
+
+    def lose(_method, path):
+        if path.endswith("invoiceitems"):
+            raise requests.ReadTimeout("the answer is lost; the item is there")
+
+    wire.after = lose
+    with pytest.raises(StripeAway):
+        services.send_adjustments(account_id=str(account.pk), at=OCT_10)
+    wire.after = lambda _method, _path: None
+    (item,) = stripe.pending_items(account.stripe_customer_id)
+    Subscription.objects.filter(pk=started.pk).update(ended_at=OCT_10 + HOUR)
+
+    assert services.send_adjustments(account_id=str(account.pk), at=OCT_10 + 2 * HOUR) == 1
+    line.refresh_from_db()
+    assert (line.stripe_item_id, line.error, line.n_attempts) == (item.id, "", 2)
+    assert services.send_adjustments(account_id=str(account.pk), at=OCT_10 + 3 * HOUR) == 0
+    assert [i.id for i in stripe.pending_items(account.stripe_customer_id)] == [item.id]
 
 
 def test_a_row_known_to_stripe_under_another_key_counts_as_sent(acme, started, readings, stripe):
