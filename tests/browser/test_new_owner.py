@@ -40,6 +40,13 @@ def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
     subprocess.run(["/bin/sh", "-c", command.replace("58.2", "61.5")], check=True)
     expect(load).to_have_text("61.5")  # without a reload: it came over the stream
     expect(page.locator("[data-light]")).to_contain_text(re.compile(r"Live, \d+ s ago"))
+    page.evaluate(
+        "document.addEventListener('takt:readings', () => (document.body.dataset.heard = 'late'))"
+    )
+    late = command.replace("58.2", "12.3").replace("{", '{"ts": "2026-01-01T00:00:00Z", ', 1)
+    subprocess.run(["/bin/sh", "-c", late], check=True)
+    expect(page.locator("body")).to_have_attribute("data-heard", "late")
+    expect(load).to_have_text("61.5")  # what comes late is older than what is shown
 
 
 WIDTHS = (1440, 820, 390)
