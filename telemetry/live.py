@@ -90,6 +90,7 @@ class Hub:
         self._subscribed: set[str] = set()  # as Valkey has confirmed
         self._wanted = asyncio.Event()
         self._pubsub: Any = None
+        self._telling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
@@ -116,9 +117,10 @@ class Hub:
 
     async def _tell(self, command: str, channel: str) -> None:
         # While Valkey is away the reader subscribes to everything when it is back.
-        if self._pubsub is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await getattr(self._pubsub, command)(channel)
+        async with self._telling:
+            if self._pubsub is not None:
+                with contextlib.suppress(RedisError, OSError):
+                    await getattr(self._pubsub, command)(channel)
 
     async def _run(self) -> None:
         delay_s = 0.2
@@ -137,15 +139,20 @@ class Hub:
     async def _read(self) -> None:
         """Hand messages on until nobody listens any more."""
         async with self._client.pubsub() as pubsub:
-            await pubsub.subscribe(*self._inboxes)
+            asked = set(self._inboxes)
+            await pubsub.subscribe(*asked)
             self._pubsub = pubsub
             try:
+                # Who came while the connection was made has told nobody.
+                if late := self._inboxes.keys() - asked:
+                    await pubsub.subscribe(*late)
                 while self._inboxes:
                     message = await pubsub.get_message(timeout=HEARTBEAT_S)
                     if message is not None:
                         self._take(message)
             finally:
-                self._pubsub = None
+                async with self._telling:  # nothing is sent over what is being closed
+                    self._pubsub = None
                 self._subscribed.clear()
                 for inboxes in self._inboxes.values():
                     for inbox in inboxes:

@@ -344,3 +344,18 @@ async def test_without_the_database_the_stream_ends_for_the_page_to_come_again(
 
     with pytest.raises(StopAsyncIteration):
         await next_event(await open_page())
+
+
+async def test_a_page_that_comes_while_the_hub_connects_is_subscribed_too(listen, monkeypatch):
+    subscribe = valkey.client.PubSub.subscribe
+
+    async def slowly(self, *channels):
+        await asyncio.sleep(0.2)
+        await subscribe(self, *channels)
+
+    monkeypatch.setattr(valkey.client.PubSub, "subscribe", slowly)
+    first = asyncio.create_task(listen("mills"))
+    await asyncio.sleep(0.1)
+
+    await listen("bakery")
+    await first
