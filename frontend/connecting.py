@@ -106,8 +106,7 @@ def arrived(device: Device, *, may_edit: bool, now: datetime) -> steps.Arrived:
     """Say what has come from a device. Without a reading it says that it waits."""
     latest = telemetry_selectors.latest_values([device.pk]).get(device.pk)
     signals = list(telemetry_selectors.signals_of([device.pk])) if latest else []
-    values: dict[str, steps.Value] = dict(latest.values) if latest else {}
-    names = steps.names_of(signals, device_id=device.pk, values=values, may_edit=may_edit)
+    names = steps.names_of(signals, device_id=device.pk, latest=latest, may_edit=may_edit)
     if latest is None:
         return steps.Arrived(url="", n_received=0, words="", names=names, next_url="/")
     words = steps.receipt_words(

@@ -11,6 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from frontend.bill_banner import Banner, banner_of
+from telemetry import live
 from telemetry.selectors import alarms as alarm_selectors
 from telemetry.selectors.alarms import Standing
 from tenants.models import Factory, User
@@ -166,11 +167,16 @@ def _factory_shell(request: HttpRequest, factory: Factory) -> Shell:
         bell_url=_url("frontend:alarm-bell"),
         bell=cache(partial(_bell, request, role)),
         # A visitor of Takt's staff has no stream: it would go on after consent has ended.
-        stream_url="" if getattr(request, "support_access", None) else _url("live-stream"),
+        stream_url="" if getattr(request, "support_access", None) else _stream_url(),
         search_url=_url("frontend:machines"),
         leave_url=_url("leave"),
         factories_url=f"{settings.BASE_URL}/factories/",
     )
+
+
+def _stream_url() -> str:
+    url = _url("live-stream")
+    return url and url + live.stream_query(drawn_at=timezone.now())
 
 
 def _bell(request: HttpRequest, role: str) -> Standing:

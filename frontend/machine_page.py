@@ -193,6 +193,7 @@ def _figures(chosen: Chosen, now: datetime) -> tuple[Figure, ...]:
                 unit=signal.unit,
                 below=below,
                 live=f"{signal.device_id}:{signal.key.key}" if signal.scale == 1.0 else "",
+                at=last.ts,
                 is_none=age > series.SILENCE,
             )
         )

@@ -9,6 +9,7 @@ from django.urls import reverse
 from frontend.formats import amount, length
 from telemetry.guessing import guess
 from telemetry.models import Signal
+from telemetry.selectors import LatestReading
 
 ROLES: tuple[tuple[str, str], ...] = (
     ("", "A measured value"),
@@ -72,6 +73,7 @@ class Names:
     rows: tuple[NameRow, ...]
     roles: tuple[tuple[str, str], ...] = field(default=ROLES)
     with_ranges: bool = False
+    at: datetime | None = None  # when what the rows show was measured
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,13 @@ def steps(*, at: int, host: str, device_url: str = "") -> Steps:
 
 
 def names_of(
-    signals: Sequence[Signal], *, device_id: int, values: dict[str, Value], may_edit: bool
+    signals: Sequence[Signal],
+    *,
+    device_id: int,
+    latest: LatestReading | None,
+    may_edit: bool,
 ) -> Names:
+    values = latest.values if latest else {}
     rows = tuple(
         NameRow(
             id=signal.pk,
@@ -126,7 +133,8 @@ def names_of(
         )
         for signal in signals
     )
-    return Names(device_id, reverse("frontend:signals-name", args=[device_id]), may_edit, rows)
+    url = reverse("frontend:signals-name", args=[device_id])
+    return Names(device_id, url, may_edit, rows, at=latest.ts if latest else None)
 
 
 def _limit(value: float | None) -> str:

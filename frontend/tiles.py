@@ -47,4 +47,5 @@ class Figure:
     unit: str = ""
     below: str = ""
     live: str = ""  # "<device id>:<key>" of the signal that it follows
+    at: datetime | None = None  # when what it shows was measured
     is_none: bool = False

@@ -144,12 +144,7 @@ def _page(
     may_manage = may(request, "telemetry.manage_devices")
     signals = list(telemetry_selectors.signals_of([device.pk]))
     latest = telemetry_selectors.latest_values([device.pk]).get(device.pk)
-    names = steps.names_of(
-        signals,
-        device_id=device.pk,
-        values=dict(latest.values) if latest else {},
-        may_edit=may_manage,
-    )
+    names = steps.names_of(signals, device_id=device.pk, latest=latest, may_edit=may_manage)
     keys = list(selectors.device_keys(request.factory, device_id=device.pk))
     n_valid = sum(key.revoked_at is None for key in keys)
     context = {

@@ -2,8 +2,8 @@
 
 Per device only the newest reading of each interval is sent: a page shows the current value, and
 a device at 1,000 readings a second must not become 1,000 messages a second. All of a factory
-are one message, a line a device. What cannot be sent is dropped; the pages read the database
-when they are opened.
+are one message, a line a device. What cannot be sent is dropped; the pages' stream asks the
+database for it when it begins (`telemetry.missed`).
 """
 
 import asyncio

@@ -30,7 +30,7 @@ from telemetry.selectors.history import (
     revisions,
     series,
 )
-from telemetry.selectors.latest import LatestReading, last_received, latest_values
+from telemetry.selectors.latest import LatestReading, heard_since, last_received, latest_values
 from telemetry.selectors.lines import DRAWN_KINDS, Line, lines, signals
 from telemetry.selectors.quality import DeviceQuality, SignalQuality, device_quality
 from telemetry.selectors.refusals import refusal_counts, refused_readings, refused_requests_of
@@ -77,6 +77,7 @@ __all__ = [
     "fleet_device",
     "groups",
     "health",
+    "heard_since",
     "hours_heard",
     "hours_of",
     "last_received",

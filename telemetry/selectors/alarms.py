@@ -59,6 +59,11 @@ def alarm(alarm_id: int) -> Alarm:
     return rows.prefetch_related(events).get(pk=alarm_id)
 
 
+def last_event_at() -> datetime | None:
+    """Return when something last happened to any alarm."""
+    return AlarmEvent.objects.order_by("-pk").values_list("at", flat=True).first()
+
+
 def _is_on() -> Q:
     return Q(cleared_at=None) | Q(point__rule__latched=True, reset_at=None)
 

@@ -1,16 +1,22 @@
 import { READINGS, type LiveReading } from "./live.ts";
 import { figure } from "./words.ts";
 
-/** A figure that follows one signal: data-live-value="<device id>:<key>". */
+/** A figure that follows one signal: data-live-value="<device id>:<key>", measured at data-at. */
 export function startLiveValue(place: HTMLElement): void {
   const [device, key] = splitOnce(place.dataset["liveValue"] ?? "");
+  let shownAt = Date.parse(place.dataset["at"] ?? "") || 0;
   const listen = (event: Event): void => {
     if (!place.isConnected) {
       document.removeEventListener(READINGS, listen);
       return;
     }
-    const own = (event as CustomEvent<LiveReading[]>).detail.filter((reading) => reading.device_id === Number(device));
-    const value = own.reverse().find((reading) => key in reading.values)?.values[key];
+    let value: number | boolean | string | undefined;
+    for (const reading of (event as CustomEvent<LiveReading[]>).detail) {
+      const at = Date.parse(reading.ts);
+      if (reading.device_id !== Number(device) || !(key in reading.values) || at < shownAt) continue;
+      value = reading.values[key];
+      shownAt = at;
+    }
     if (value === undefined) return;
     place.textContent = typeof value === "number" ? figure(value) : words(value);
   };

@@ -7,9 +7,13 @@ export interface LiveReading {
   ts: string;
   values: Record<string, number | boolean | string>;
   n: number;
+  age_s?: number; // how long ago it came, where the stream tells what was missed
 }
 
-/** Told on the document: the readings of one frame, and that a stream is back. */
+/** Told on the document: the readings of one frame, and that a stream is back.
+ *
+ * A reading may be told twice, and one that came late is older than what is shown.
+ */
 export const READINGS = "takt:readings";
 export const RECONNECTED = "takt:reconnected";
 
@@ -26,7 +30,8 @@ let lastReadingAt: number | undefined;
 let lostAt: number | undefined;
 let link: Link = "connecting";
 let source: EventSource | undefined;
-let hasBeenOpen = false;
+let hasListened = false;
+let told = ""; // the id of what was heard last: a new stream goes on from there
 let graceTimer: number | undefined;
 let retryTimer: number | undefined;
 let refreshTimer: number | undefined;
@@ -59,7 +64,9 @@ export function startLive(url: string): void {
 
 function connect(url: string): void {
   source?.close();
-  const stream = new EventSource(url);
+  const address = new URL(url, window.location.href);
+  if (told) address.searchParams.set("since", told);
+  const stream = new EventSource(address);
   source = stream;
   stream.addEventListener("open", () => {
     window.clearTimeout(graceTimer);
@@ -67,14 +74,21 @@ function connect(url: string): void {
     lostAt = undefined;
     link = "live";
     showLight();
-    if (hasBeenOpen) {
+  });
+  // From now on nothing is missed. What was, of readings and alarms, the stream tells by itself.
+  stream.addEventListener("listening", (event) => {
+    told = event.lastEventId;
+    if (hasListened) {
       refresh(undefined);
       refreshAlarms();
       document.dispatchEvent(new Event(RECONNECTED));
-    }
-    hasBeenOpen = true;
+    } else document.querySelectorAll<HTMLElement>("[data-refresh-on]").forEach(ask);
+    hasListened = true;
   });
-  stream.addEventListener("reading", (event) => heard((event as MessageEvent<string>).data));
+  stream.addEventListener("reading", (event) => {
+    told = event.lastEventId;
+    heard((event as MessageEvent<string>).data);
+  });
   stream.addEventListener("change", (event) => {
     topics.add((JSON.parse((event as MessageEvent<string>).data) as { topic: string }).topic);
     refreshSoon(TOPIC_MS);
@@ -96,7 +110,6 @@ function connect(url: string): void {
 
 /** Keep a bundle of readings, one a line, for the next frame. */
 function heard(bundle: string): void {
-  lastReadingAt = Date.now();
   if (link !== "lost") link = "live";
   waiting.push(...bundle.split("\n"));
   if (waiting.length > MOST_WAITING) waiting = waiting.slice(-MOST_WAITING);
@@ -109,7 +122,11 @@ function handOn(): void {
   frame = 0;
   const readings = waiting.map((line) => JSON.parse(line) as LiveReading);
   waiting = [];
-  for (const reading of readings) touched.add(reading.device_id);
+  const now = Date.now();
+  for (const reading of readings) {
+    touched.add(reading.device_id);
+    lastReadingAt = Math.max(lastReadingAt ?? 0, now - (reading.age_s ?? 0) * 1_000);
+  }
   document.dispatchEvent(new CustomEvent<LiveReading[]>(READINGS, { detail: readings }));
   refreshSoon(REFRESH_MS);
 }
@@ -139,10 +156,14 @@ function refresh(devices: Set<number> | undefined, changed = new Set<string>()):
   if (isBehind) return;
   document.querySelectorAll<HTMLElement>("[data-refresh], [data-refresh-on]").forEach((part) => {
     const concerned = !devices || showsDevice(part, devices) || (part.dataset["refreshOn"] ?? "").split(" ").some((topic) => changed.has(topic));
-    // Someone is typing in it: their words come first.
-    const busy = part.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
-    if (concerned && !busy) htmx.trigger(part, "takt:refresh", {});
+    if (concerned) ask(part);
   });
+}
+
+function ask(part: HTMLElement): void {
+  // Someone is typing in it: their words come first.
+  const busy = part.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
+  if (!busy) htmx.trigger(part, "takt:refresh", {});
 }
 
 /** Whether a part shows one of these devices; without a list it shows all of them. */

@@ -4,10 +4,11 @@ const WIDTH = 220;
 const HEIGHT = 44;
 const KEPT = 60;
 
-/** A small line of one device's first numeric signal, growing as readings come. */
+/** A small line of one device's first numeric signal, growing as readings come after data-at. */
 export function startSpark(svg: HTMLElement): void {
   const device = Number(svg.dataset["spark"]);
   const points: number[] = (svg.dataset["points"] ?? "").split(" ").filter(Boolean).map(Number);
+  let lastAt = Date.parse(svg.dataset["at"] ?? "") || 0;
   const draw = (): void => {
     const line = svg.querySelector("path");
     const dot = svg.querySelector("circle");
@@ -29,12 +30,15 @@ export function startSpark(svg: HTMLElement): void {
       document.removeEventListener(READINGS, listen);
       return;
     }
-    const values = (event as CustomEvent<LiveReading[]>).detail
-      .filter((reading) => reading.device_id === device)
-      .map((reading) => reading.values[svg.dataset["key"] ?? ""])
-      .filter((value) => typeof value === "number");
-    if (values.length === 0) return;
-    points.push(...values);
+    const before = lastAt;
+    for (const reading of (event as CustomEvent<LiveReading[]>).detail) {
+      const value = reading.values[svg.dataset["key"] ?? ""];
+      const at = Date.parse(reading.ts);
+      if (reading.device_id !== device || typeof value !== "number" || at <= lastAt) continue;
+      points.push(value);
+      lastAt = at;
+    }
+    if (lastAt === before) return;
     points.splice(0, Math.max(0, points.length - KEPT));
     draw();
   };

@@ -9,8 +9,8 @@ export function startStream(place: HTMLElement): void {
     else stream.close();
   };
   stream.addEventListener("change", refresh);
-  // What happened before the stream stood was not heard.
-  stream.addEventListener("open", refresh);
+  // What happened before was not heard.
+  stream.addEventListener("listening", refresh);
   place.addEventListener("htmx:afterSettle", () => {
     if (!place.querySelector("[hx-get]")) stream.close();
   });
