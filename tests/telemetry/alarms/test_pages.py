@@ -4,7 +4,7 @@ import asyncio
 
 from telemetry.alarms import announcing
 from tests.telemetry.ingest.conftest import Plant
-from tests.telemetry.ingest.test_live import listen
+from tests.telemetry.ingest.test_live import listen, next_event
 
 __all__ = ["listen"]  # a fixture
 
@@ -15,5 +15,4 @@ async def test_an_open_page_hears_of_an_alarm(plant: Plant, listen):
     message = announcing.message_of([7])
     await asyncio.to_thread(announcing.publish, "takt:mills:live", message)
 
-    event = await asyncio.wait_for(anext(stream), 5)
-    assert event == b'event: alarm\ndata: {"alarm":{"ids":[7]}}\n\n'
+    assert await next_event(stream) == b'event: alarm\ndata: {"alarm":{"ids":[7]}}\n\n'
