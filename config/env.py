@@ -77,6 +77,17 @@ def url(name: str, default: str, *, schemes: tuple[str, ...]) -> str:
     return value
 
 
+def listener(name: str) -> tuple[str, int] | None:
+    """Return host and port to listen at, None where nothing is said."""
+    value = text(name)
+    host, _, port = value.rpartition(":")
+    if not value:
+        return None
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise BadSetting(name, f"expected host:port, found {value!r}")
+    return host.strip("[]"), int(port)
+
+
 def time_zone(name: str, default: str) -> str:
     value = text(name, default)
     try:

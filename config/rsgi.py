@@ -6,6 +6,7 @@ RSGI: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 """
 
 import asyncio
+import ssl
 from typing import Any
 
 from django.conf import settings
@@ -26,18 +27,15 @@ class _Application:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the port for devices, where one is wanted (`TAKT_DEVICE_ADDRESS`)."""
-        address = env.text("TAKT_DEVICE_ADDRESS")
-        if not address:
+        address = env.listener("TAKT_DEVICE_ADDRESS")
+        if address is None:
             return
-        certificate, key = env.text("TAKT_DEVICE_CERTIFICATE"), env.text("TAKT_DEVICE_KEY")
-        self._devices = DevicePort(
-            ingest,
-            portal_url=settings.BASE_URL,
-            tls=device_port.tls(certificate=certificate, key=key) if certificate else None,
-        )
+        self._devices = DevicePort(ingest, portal_url=settings.BASE_URL, tls=_device_tls())
         # Bound here and now: a port that cannot be had ends the process rather than being missed.
-        opening = self._devices.open(device_port.bound(address))
-        self._opening = loop.create_task(opening)
+        self._opening = loop.create_task(self._devices.open(device_port.bound(*address)))
+        self._opening.add_done_callback(
+            asyncio.Task.result
+        )  # a failure is raised where it is logged
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
@@ -54,6 +52,18 @@ class _Application:
 
 
 application = _Application()
+
+
+def _device_tls() -> ssl.SSLContext | None:
+    certificate, key = env.text("TAKT_DEVICE_CERTIFICATE"), env.text("TAKT_DEVICE_KEY")
+    if not certificate:
+        return None
+    try:
+        return device_port.tls(certificate=certificate, key=key)
+    except OSError as error:  # of SSL too
+        raise env.BadSetting(
+            "TAKT_DEVICE_CERTIFICATE", f"and TAKT_DEVICE_KEY name no certificate: {error}"
+        ) from error
 
 
 def _as_asgi(scope: Any) -> Message:

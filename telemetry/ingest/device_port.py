@@ -155,19 +155,17 @@ def _scope(message: Message) -> dict[str, Any]:
     }
 
 
-def bound(address: str) -> socket.socket:
-    """Bind a socket to host:port, beside those of the other processes that serve it.
+def bound(host: str, port: int) -> socket.socket:
+    """Bind a socket, beside those of the other processes that serve the port.
 
     Raises:
         OSError: it cannot be had.
     """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, int(port)))
+        listener.bind((host, port))
     except BaseException:
         listener.close()
         raise

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.rsgi import _Answer, _as_asgi
+from config import env
+from config.rsgi import _Answer, _as_asgi, _device_tls
 
 
 class Stream:
@@ -97,3 +98,26 @@ def test_http_2_names_the_host_in_a_field_of_its_own():
     assert (b"host", b"acme.localhost:8443") in scope["headers"]
     assert (scope["path"], scope["query_string"]) == ("/a b", b"x=1")
     assert scope["client"] == ("::1", 50000)
+
+
+@pytest.mark.parametrize("address", ["8444", "127.0.0.1:", "127.0.0.1:0x1", "host:70000", ":8444"])
+def test_a_malformed_address_for_devices_is_named(monkeypatch, address):
+    monkeypatch.setenv("TAKT_DEVICE_ADDRESS", address)
+
+    with pytest.raises(env.BadSetting, match="TAKT_DEVICE_ADDRESS: expected host:port"):
+        env.listener("TAKT_DEVICE_ADDRESS")
+
+
+def test_an_address_for_devices_may_be_of_either_family(monkeypatch):
+    monkeypatch.setenv("TAKT_DEVICE_ADDRESS", "[::1]:8444")
+    assert env.listener("TAKT_DEVICE_ADDRESS") == ("::1", 8444)
+
+    monkeypatch.setenv("TAKT_DEVICE_ADDRESS", "")
+    assert env.listener("TAKT_DEVICE_ADDRESS") is None
+
+
+def test_a_certificate_that_is_none_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TAKT_DEVICE_CERTIFICATE", str(tmp_path / "absent.pem"))
+
+    with pytest.raises(env.BadSetting, match="TAKT_DEVICE_CERTIFICATE"):
+        _device_tls()

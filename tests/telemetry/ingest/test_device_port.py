@@ -67,13 +67,12 @@ class Site:
     """The port, listening."""
 
     port: DevicePort
-    address: str
+    address: tuple[str, int]
     tls: ssl.SSLContext | None = None
     lines: list[Line] = field(default_factory=list)
 
     async def line(self) -> Line:
-        host, _, number = self.address.rpartition(":")
-        streams = await asyncio.open_connection(host, int(number), ssl=self.tls)
+        streams = await asyncio.open_connection(*self.address, ssl=self.tls)
         self.lines.append(Line(*streams))
         return self.lines[-1]
 
@@ -84,9 +83,9 @@ async def opened(ingest: IngestApp) -> AsyncIterator[Callable[..., Any]]:
     sites: list[Site] = []
 
     async def open_port(client_tls: ssl.SSLContext | None = None, **options: Any) -> Site:
-        address = f"127.0.0.1:{free_port()}"
+        address = ("127.0.0.1", free_port())
         port = DevicePort(ingest, portal_url="https://takt.example", **options)
-        await port.open(device_port.bound(address))
+        await port.open(device_port.bound(*address))
         sites.append(Site(port, address, client_tls))
         return sites[-1]
 
@@ -571,11 +570,11 @@ async def test_closing_answers_what_is_under_way(site: Site, mill: Sender, monke
 
 async def test_two_processes_may_serve_one_port(ingest: IngestApp, site: Site):
     second = DevicePort(ingest, portal_url="https://takt.example")
-    await second.open(device_port.bound(site.address))
+    await second.open(device_port.bound(*site.address))
     await second.close()
 
     with pytest.raises(OSError, match=r"assign|Name"):
-        device_port.bound("no-such-host.invalid:1")
+        device_port.bound("no-such-host.invalid", 1)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
