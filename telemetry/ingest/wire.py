@@ -23,6 +23,8 @@ from telemetry.ingest.request import Request
 log = structlog.get_logger(__name__)
 
 MAX_HEAD_BYTES = 16 * 1024
+# What comes around a body in chunks: their lengths, and trailers, which nobody reads.
+MAX_AROUND_BYTES = 1024 * 1024
 # So much of a body waits here for who reads it; then the sender waits.
 MAX_UNREAD_BYTES = 64 * 1024
 # The rest of a refused request up to here is read and forgotten; before a longer one the connection
@@ -71,8 +73,8 @@ class Message:
 
     __slots__ = (
         "_connection", "_pieces", "_waiter", "error", "headers", "is_broken", "is_complete",
-        "is_continue_awaited", "is_dropped", "is_kept_alive", "is_old", "method", "n_head",
-        "n_unread", "request", "url",
+        "is_continue_awaited", "is_dropped", "is_kept_alive", "is_old", "method", "n_around",
+        "n_head", "n_unread", "request", "url",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection") -> None:
@@ -83,7 +85,8 @@ class Message:
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.request = _NOBODY
-        self.n_head = self.n_unread = 0
+        # Bytes of the headers; of what has come and is no body; of the body that nobody took yet.
+        self.n_head = self.n_around = self.n_unread = 0
         # What is wrong with it, where it is to be refused whoever sent it.
         self.error: RequestRefused | None = None
         self.is_complete = self.is_broken = False
@@ -186,9 +189,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(RequestRefused(400, "bad_request", f"This is not HTTP/1.1: {error}"))
         incoming = self._incoming
-        if incoming is not None and not incoming.method:
-            incoming.n_head += len(data)
-            if incoming.n_head > MAX_HEAD_BYTES:
+        if incoming is not None:
+            incoming.n_around += len(data)
+            if incoming.n_around > (MAX_AROUND_BYTES if incoming.method else MAX_HEAD_BYTES):
                 self._refuse(_head_too_long())
         self._steer()
 
@@ -241,6 +244,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         message = self._incoming
         assert message is not None
+        if message.method:
+            return  # a trailer
         name = name.lower()
         message.headers.append((name, value))
         message.n_head += len(name) + len(value) + 4
@@ -261,6 +266,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         message = self._incoming
         assert message is not None
+        message.n_around -= len(body)
         if not message.is_dropped:
             message.add(body)
 

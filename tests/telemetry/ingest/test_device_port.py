@@ -1,6 +1,7 @@
 """The port for devices: what its own HTTP has to keep, spoken over real sockets."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import gc
 import gzip
@@ -8,7 +9,6 @@ import json
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -469,6 +469,35 @@ async def test_who_takes_no_answers_is_let_go(site: Site, mill: Sender):
     assert not site.port._connections
 
 
+@pytest.mark.parametrize("endless", [b"A: b\r\n", b"A", b"1;extension=of-a-chunk\r\n \r\n"])
+async def test_what_comes_around_a_body_is_bounded(
+    site: Site, mill: Sender, sql, endless: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Trailers, one trailer without an end, lengths of chunks: nothing of it is kept for long."""
+    monkeypatch.setattr(wire, "MAX_AROUND_BYTES", 100_000)
+    line = await site.line()
+    last = b"" if endless.startswith(b"1") else b"0\r\n"
+    line.send(request(mill, b"", "Transfer-Encoding: chunked", length=0))
+    line.send(b"%x\r\n%b\r\n%b" % (len(reading()), reading(), last))
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100):
+            line.send(endless * 2_000)
+            await line.writer.drain()
+
+    assert (await line.answer()).body["code"] == "incomplete_body"
+    assert await line.is_closed()
+    assert await _n_stored(sql, mill) == 0
+
+
+async def test_trailers_are_taken_and_mean_nothing(site: Site, mill: Sender):
+    line = await site.line()
+    body = b"%x\r\n%b\r\n0\r\nAuthorization: Bearer takt_dev_other\r\n\r\n"
+    line.send(
+        request(mill, body % (len(reading()), reading()), "Transfer-Encoding: chunked", length=0)
+    )
+    assert stored(await line.answer()) == 1
+
+
 async def test_a_broken_chunk_stores_nothing(site: Site, mill: Sender, sql):
     line = await site.line()
     half = b"%x\r\n%b\r\n" % (len(reading()), reading())
@@ -536,7 +565,7 @@ async def test_beyond_the_limit_who_comes_is_told_to_come_again(opened, mill: Se
     assert await third.is_closed()
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _held(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
     """Requests wait until the event is set."""
     go_on, respond = asyncio.Event(), site.port._ingest.respond
