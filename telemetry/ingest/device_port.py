@@ -75,7 +75,7 @@ class DevicePort:
             ssl=self._tls,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._tls else None,
         )
-        self._sweeping = self.loop.create_task(self._sweep())
+        self._sweeping = self.loop.create_task(self._run())
 
     async def close(self) -> None:
         """Take no more; answer what is under way, for `CLOSING_S` at most."""
@@ -90,12 +90,16 @@ class DevicePort:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), CLOSING_S)
 
-    async def _sweep(self) -> None:
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._tell_time()
-            for connection in list(self._connections):
-                connection.sweep()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        # Not in the coroutine, which would hold the last one while it sleeps.
+        for connection in list(self._connections):
+            connection.sweep()
 
     def _tell_time(self) -> None:
         self.now = time.monotonic()

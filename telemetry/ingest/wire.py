@@ -416,7 +416,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection, with the answer that is on its way."""
-        if self._serving is None:
+        if not self.is_serving:
             self._end()
 
     def _end(self) -> None:
