@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from infra.local.certificates import Certificates
 from infra.local.processes import Command
-from infra.local.service import LOOPBACK, REPOSITORY, Service, Unhealthy
+from infra.local.service import LOOPBACK, REPOSITORY, Service, Unhealthy, answers_ok
 
 WEB_PORT = 8443
 DEVICE_PORT = 8444
@@ -84,15 +84,7 @@ class Web(Service):
             connection = http.client.HTTPSConnection(
                 "localhost", port, timeout=5.0, context=context
             )
-            try:
-                connection.request("GET", "/health", headers={"Host": host})
-                status = connection.getresponse().status
-            except http.client.HTTPException as error:
-                raise Unhealthy(repr(error)) from error
-            finally:
-                connection.close()
-            if status != http.client.OK:
-                raise Unhealthy(f"/health at port {port} answered {status}")
+            answers_ok(connection, "/health", host=host)
 
     reload_signal: ClassVar[signal.Signals] = signal.SIGHUP
 

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from infra.local.failures import ServiceFailed
 from infra.local.processes import Command
-from infra.local.service import LOOPBACK, Service, Unhealthy
+from infra.local.service import LOOPBACK, Service, answers_ok
 
 _PREFERRED_PORT = 18333
 _LISTENERS = ("s3.port", "filer.port", "master.port", "volume.port", "admin.port")
@@ -85,16 +85,7 @@ class Objects(Service):
         return Command(argv, env={"GOMEMLIMIT": "192MiB", "GOGC": "50"}, cwd=self.folder)
 
     def check(self, env: Mapping[str, str]) -> None:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0)
-        try:
-            connection.request("GET", "/healthz")
-            status = connection.getresponse().status
-        except http.client.HTTPException as error:
-            raise Unhealthy(repr(error)) from error
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise Unhealthy(f"/healthz answered {status}")
+        answers_ok(http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0), "/healthz")
 
     @property
     def _access_key(self) -> str:

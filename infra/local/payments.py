@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from infra.local.certificates import Certificates
 from infra.local.processes import Command
-from infra.local.service import LOOPBACK, REPOSITORY, Service, Unhealthy
+from infra.local.service import LOOPBACK, REPOSITORY, Service, answers_ok
 
 _PREFERRED_PORT = 12111
 
@@ -50,13 +50,4 @@ class Payments(Service):
         return Command(argv, cwd=REPOSITORY)
 
     def check(self, env: Mapping[str, str]) -> None:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0)
-        try:
-            connection.request("GET", "/health")
-            status = connection.getresponse().status
-        except http.client.HTTPException as error:
-            raise Unhealthy(repr(error)) from error
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise Unhealthy(f"/health answered {status}")
+        answers_ok(http.client.HTTPConnection(LOOPBACK, self.port, timeout=2.0), "/health")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
 import socket
 from abc import ABC, abstractmethod
@@ -63,3 +64,21 @@ def answers(host: str, port: int, *, timeout_s: float = 1.0) -> None:
     """Raise `OSError` unless somebody accepts a connection."""
     with socket.create_connection((host, port), timeout=timeout_s):
         pass
+
+
+def answers_ok(connection: http.client.HTTPConnection, path: str, *, host: str = "") -> None:
+    """Ask for a path and hang up; `host` is what is asked for, if not the connection's own.
+
+    Raises:
+        Unhealthy: the answer was another than 200, or none that is HTTP.
+        OSError: there was none.
+    """
+    try:
+        connection.request("GET", path, headers={"Host": host} if host else {})
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise Unhealthy(repr(error)) from error
+    finally:
+        connection.close()
+    if status != http.client.OK:
+        raise Unhealthy(f"{path} at port {connection.port} answered {status}")
