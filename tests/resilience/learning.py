@@ -64,7 +64,8 @@ def found(*, schema: str) -> str:
     storage.ensure_bucket()
     owner = User.objects.create_user(f"owner@{schema}.example")
     factory = services.create_factory(name=schema, owner=owner, stem=schema)
-    FactoryLimits.objects.filter(factory=factory).update(max_machines=None)
+    limits = FactoryLimits.objects.filter(factory=factory)
+    limits.update(max_machines=None, trainings_per_month=None)
     with factory_context(factory):
         kind, _mills = plant.mills_with_history()
     return str(kind.pk)

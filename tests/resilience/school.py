@@ -22,6 +22,15 @@ SCHEMA = "school"
 # Above the lease of a job, which is let pass by setting the clock of its last sign of life back.
 LEASE_S = 31
 _POLL_S = 0.0005
+_GATE = 20_261_127
+_KEEP = """
+CREATE OR REPLACE FUNCTION public.wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock_shared({gate}); RETURN NEW; END $$;
+CREATE TRIGGER kept_at BEFORE UPDATE ON public.tenants_job FOR EACH ROW WHEN (
+    OLD.task = 'mlops.train' AND OLD.state = 'running' AND starts_with(OLD.message, '{step}')
+    AND (NEW.state <> OLD.state OR NOT starts_with(NEW.message, '{step}'))
+) EXECUTE FUNCTION public.wait_at_the_gate()
+"""
 
 
 @dataclass
@@ -97,6 +106,25 @@ class School:
                 " WHERE task = %s AND state = 'queued'",
                 [task],
             ).rowcount
+
+    @contextmanager
+    def kept_at(self, step: str) -> Iterator[None]:
+        """Let no training leave a step, however short it is; who waits to do so is let go unheard.
+
+        A trigger has the report of what comes next wait for a lock, inside its own statement.
+        """
+        with self.connect() as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", [_GATE])
+            connection.execute(_KEEP.format(gate=_GATE, step=step))
+            try:
+                yield
+            finally:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
+                    " WHERE locktype = 'advisory' AND objid = %s AND NOT granted",
+                    [_GATE],
+                )
+                connection.execute("DROP TRIGGER kept_at ON public.tenants_job")
 
     # -- the worker ------------------------------------------------------------------------------
 
