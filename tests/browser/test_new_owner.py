@@ -12,6 +12,16 @@ pytestmark = pytest.mark.browser
 
 STREAM = "**/live/stream?*"
 PASSWORD = "a-long-enough-password"
+# Keeps the server's answer to the chart from it until `handOn` is called.
+HOLD_CHART = """
+const ask = window.fetch;
+window.fetch = async (...what) => {
+  const answer = await ask(...what);
+  document.body.dataset.answered = "1";
+  await new Promise((handOn) => (window.handOn = handOn));
+  return answer;
+};
+"""
 
 
 def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
@@ -52,6 +62,13 @@ def test_a_new_owner_gets_from_the_landing_page_to_a_first_live_reading(
     subprocess.run(["/bin/sh", "-c", late], check=True)
     expect(page.locator("body")).to_have_attribute("data-heard", "late")
     expect(load).to_have_text("61.5")  # what comes late is older than what is shown
+    page.add_init_script(HOLD_CHART)
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-answered", "1")
+    subprocess.run(["/bin/sh", "-c", command.replace("58.2", "63.5")], check=True)
+    expect(load).to_have_text("63.5")
+    page.evaluate("window.handOn()")
+    expect(page.locator(".ends").first).to_contain_text("63.5")  # though the answer is without it
 
 
 WIDTHS = (1440, 820, 390)

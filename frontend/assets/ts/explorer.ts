@@ -39,6 +39,8 @@ export class Explorer {
   private lastDraw = 0;
   private settle = 0;
   private asked: AbortController | undefined;
+  private heard: LiveReading[] = []; // while answers are under way, which may be without them
+  private nUnderWay = 0;
   private askedEvents: AbortController | undefined;
   private eventsFor = "";
 
@@ -94,6 +96,7 @@ export class Explorer {
     const query = new URLSearchParams(parts(this.view));
     for (const panel of wanted) for (const signal of panel.plan.signals) query.append("s", String(signal.id));
     query.set("n", String(Math.max(100, Math.min(1200, Math.round((wanted[0]?.width ?? 900) / POINT_PX)))));
+    this.nUnderWay += 1;
     try {
       const answer = await this.ask<Answer>(`${this.place.dataset["series"] ?? ""}?${query.toString()}`, asked.signal);
       wanted.forEach((panel) => this.take(panel, answer, key));
@@ -101,6 +104,9 @@ export class Explorer {
       this.problem("");
     } catch (error) {
       if (!asked.signal.aborted) this.problem(`The readings could not be loaded: ${reason(error)} What is drawn stays, and new readings go on being stored.`);
+    } finally {
+      this.nUnderWay -= 1;
+      if (this.nUnderWay === 0) this.heard = [];
     }
   }
 
@@ -117,6 +123,7 @@ export class Explorer {
     panel.loaded = key;
     panel.isStale = false;
     panel.box.classList.remove("is-waiting");
+    if (this.isFollowing) this.extend(panel, this.heard);
     this.share(panel.plan.scale);
     this.panels.filter((other) => other.plan.scale === panel.plan.scale).forEach((other) => this.dirty.add(other));
     this.request();
@@ -182,14 +189,17 @@ export class Explorer {
   }
 
   private hear(readings: LiveReading[]): void {
+    if (this.nUnderWay > 0) this.heard.push(...readings);
     if (!this.isFollowing) return;
-    for (const panel of this.panels) {
-      panel.lines.forEach((line, index) => {
-        const signal = panel.plan.signals[index];
-        if (signal) for (const reading of readings) if (append(line, signal, reading, panel.bucket)) this.dirty.add(panel);
-      });
-    }
+    this.panels.forEach((panel) => this.extend(panel, readings));
     if (performance.now() - this.lastDraw >= FRAME_MS) this.present();
+  }
+
+  private extend(panel: ExplorerPanel, readings: LiveReading[]): void {
+    panel.lines.forEach((line, index) => {
+      const signal = panel.plan.signals[index];
+      if (signal) for (const reading of readings) if (append(line, signal, reading, panel.bucket)) this.dirty.add(panel);
+    });
   }
 
   /** Bring the right edge to now. */

@@ -7,6 +7,7 @@ import { clock, figure, factoryZone } from "./words.ts";
 const RELOAD_MS = 600_000; // then buckets of the server replace the single readings heard since
 const DRAW_MS = 500;
 const TICK_MS = 5_000; // "now" stays the right edge, also when nothing comes
+const PATIENCE_MS = 20_000;
 
 /** The chart of a machine: one panel a unit, on one time axis, as far as the server's JSON says. */
 export function machineChart(place: HTMLElement): void {
@@ -15,6 +16,8 @@ export function machineChart(place: HTMLElement): void {
   let plots: uPlot[] = [];
   let loadedAt = 0;
   let drawnAt = 0;
+  let heard: LiveReading[] = []; // while the server's answer is under way, which may be without them
+  let nUnderWay = 0;
 
   const draw = (): void => {
     if (!data) return;
@@ -22,13 +25,15 @@ export function machineChart(place: HTMLElement): void {
     plots = build(place, data);
   };
   const load = async (): Promise<void> => {
-    const answer = await fetch(url, { headers: { Accept: "application/json" } });
-    if (!answer.ok) {
-      fail(place);
-      return;
-    }
-    data = (await answer.json()) as ChartData;
-    draw();
+    nUnderWay += 1;
+    const found = await ask(url);
+    nUnderWay -= 1;
+    if (found) {
+      heard.forEach((reading) => append(found, reading));
+      data = found;
+      draw();
+    } else if (!data) fail(place);
+    if (nUnderWay === 0) heard = [];
   };
   const again = (): void => {
     loadedAt = Date.now();
@@ -46,7 +51,8 @@ export function machineChart(place: HTMLElement): void {
     });
   };
   const stopListening = whileShown(place, (readings) => {
-    if (!data?.live) return;
+    if (nUnderWay > 0) heard.push(...readings);
+    if (!data) return;
     const shown = data;
     const isNew = readings.map((reading) => append(shown, reading)).includes(true);
     if (isNew && Date.now() - loadedAt > RELOAD_MS) again();
@@ -67,6 +73,16 @@ export function machineChart(place: HTMLElement): void {
   }).observe(place);
   document.addEventListener("takt:theme", draw);
   again();
+}
+
+/** Return what the server has; undefined where it does not answer, or not in time. */
+async function ask(url: string): Promise<ChartData | undefined> {
+  try {
+    const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE_MS) });
+    return answer.ok ? ((await answer.json()) as ChartData) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function build(place: HTMLElement, data: ChartData): uPlot[] {
@@ -142,6 +158,7 @@ function span(data: ChartData): [number, number] {
 }
 
 function append(data: ChartData, reading: LiveReading): boolean {
+  if (!data.live) return false;
   const at = Date.parse(reading.ts) / 1000;
   let changed = false;
   for (const panel of data.panels) {

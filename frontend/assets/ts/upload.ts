@@ -1,3 +1,5 @@
+const PATIENCE_MS = 120_000; // one picture on a slow line
+
 interface Refused {
   name: string;
   why: string;
@@ -53,11 +55,13 @@ async function send(form: HTMLFormElement, file: File): Promise<Answer> {
   sent.delete("pictures");
   sent.append("pictures", file);
   try {
-    const response = await fetch(form.action, { method: "POST", body: sent, headers: { "X-Takt-Keep": "1" } });
+    const response = await fetch(form.action, { method: "POST", body: sent, headers: { "X-Takt-Keep": "1" }, signal: AbortSignal.timeout(PATIENCE_MS) });
     if (response.headers.get("Content-Type")?.startsWith("application/json")) return (await response.json()) as Answer;
     return { next: "", refused: [{ name: file.name, why: response.status === 413 ? "It is too large." : "It was not taken. Load the page again and send it once more." }] };
-  } catch {
-    return { next: "", refused: [{ name: file.name, why: "It was not sent: there is no network." }] };
+  } catch (error) {
+    const isLate = error instanceof DOMException && error.name === "TimeoutError";
+    const why = isLate ? "It took more than two minutes. Send it once more." : "It was not sent: there is no network.";
+    return { next: "", refused: [{ name: file.name, why }] };
   }
 }
 
