@@ -30,6 +30,17 @@ ROOT = Path(__file__).resolve().parents[3]
 TABLES = ("reading_hot", "segment", "latest", "usage_delta", "reading_revision")
 
 
+async def until(holds: Callable[[], object], *, at_most_s: float = 10.0) -> None:
+    """Wait until something holds in this process.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    async with asyncio.timeout(at_most_s):
+        while not holds():  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(0.005)
+
+
 @dataclass(frozen=True)
 class Sender:
     """A device of a test factory with its token."""

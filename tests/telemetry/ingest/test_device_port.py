@@ -22,7 +22,7 @@ from telemetry.ingest import device_port, wire
 from telemetry.ingest.app import IngestApp
 from telemetry.ingest.device_port import DevicePort
 from tests.bench.installation import free_port
-from tests.telemetry.ingest.conftest import Sender
+from tests.telemetry.ingest.conftest import Sender, until
 
 PATH = "/api/v1/telemetry"
 
@@ -429,7 +429,7 @@ async def test_a_body_that_waits_for_its_reader_waits_at_the_sender():
     was_reading = transport.is_reading
 
     told.set()
-    await asyncio.sleep(0.01)
+    await until(lambda: transport.written)
     assert (was_reading, transport.is_reading) == (False, True)
     assert transport.written.endswith(b"70000")
 
@@ -512,11 +512,10 @@ async def test_who_hangs_up_in_the_middle_leaves_nothing(site: Site, mill: Sende
     line = await site.line()
     line.send(request(mill, reading()[:10], length=len(reading())))
     await line.writer.drain()
-    await asyncio.sleep(0.05)
+    await until(lambda: site.port._connections)
     line.writer.close()
-    await asyncio.sleep(0.1)
+    await until(lambda: not site.port._connections)
 
-    assert not site.port._connections
     assert await _n_stored(sql, mill) == 0
 
 
@@ -531,8 +530,7 @@ async def test_a_connection_that_ended_leaves_nothing_for_the_collector(site: Si
         known = weakref.ref(connection)
         del connection
         line.writer.close()
-        await asyncio.sleep(0.1)
-        assert known() is None
+        await until(lambda: known() is None)
     finally:
         gc.enable()
 
@@ -584,7 +582,7 @@ async def test_closing_answers_what_is_under_way(site: Site, mill: Sender, monke
     async with _held(site, monkeypatch) as go_on:
         busy.send(request(mill, reading()))
         idle.send(b"")
-        await asyncio.sleep(0.05)
+        await until(lambda: any(one.is_serving for one in site.port._connections))
         closing = asyncio.create_task(site.port.close())
         assert await idle.is_closed()
         go_on.set()

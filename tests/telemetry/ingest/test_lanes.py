@@ -8,7 +8,7 @@ from telemetry.ingest import statements, writer
 from telemetry.ingest.app import IngestApp
 from telemetry.ingest.lanes import LARGE_BYTES
 from telemetry.ingest.planning import Submission
-from tests.telemetry.ingest.conftest import Door, Sender
+from tests.telemetry.ingest.conftest import Door, Sender, until
 
 FIRST_MS = 1_700_000_000_000
 
@@ -37,11 +37,12 @@ async def test_a_small_request_overtakes_another_devices_large_ones(
 
     slow._commit = commit  # type: ignore[method-assign]
     large = asyncio.create_task(send("large", batch(200), mill))
-    await asyncio.sleep(0.05)
+    await until(lambda: slow._n_pending)
+    n_large = slow._n_pending
     await send("small", {"values": {"b": 1}}, oven)
     # The same device's small one stays behind its large one.
     behind = asyncio.create_task(send("behind", {"ts": FIRST_MS + 500, "values": {"a": 1}}, mill))
-    await asyncio.sleep(0.1)
+    await until(lambda: slow._n_pending > n_large)
     assert done == ["small"]
 
     held.release()
@@ -76,30 +77,26 @@ async def test_a_large_request_lets_a_few_small_ones_pass_but_not_for_ever(
         await held.wait()
         await commit(group)
 
-    async def turns() -> bool:
-        """Whether a large request gets its turn at once."""
-        turn = asyncio.create_task(_take_turn(ingest))
-        await asyncio.sleep(0.05)
-        return turn.done()
-
     monkeypatch.setattr(quick, "_commit", later)
-    monkeypatch.setattr(writer, "PATIENCE_S", 10.0)
+    monkeypatch.setattr(writer, "PATIENCE_S", 60.0)
     small = [asyncio.create_task(door.post({"values": {"b": 1}}, sender=oven))]
+    await until(lambda: quick._n_pending)
+    large = asyncio.create_task(_take_turn(ingest))
     await asyncio.sleep(0.05)
-    assert not await turns()
-
-    # Not the one whose time is up, nor where many small ones come all the time.
-    monkeypatch.setattr(writer, "FEW_READINGS", 1)
+    assert not large.done()
     held.set()
-    await asyncio.gather(*small)
+    await asyncio.wait_for(asyncio.gather(*small, large), 10)
+
+    # Not where many small ones come all the time, nor those whose time is up.
+    monkeypatch.setattr(writer, "FEW_READINGS", 1)
     held.clear()
     small = [asyncio.create_task(door.post({"values": {"b": i}}, sender=oven)) for i in range(3)]
-    await asyncio.sleep(0.05)
-    assert await turns()
+    await until(lambda: quick._n_pending == 6)
+    await asyncio.wait_for(_take_turn(ingest), 10)
 
     monkeypatch.setattr(writer, "FEW_READINGS", 32)
     monkeypatch.setattr(writer, "PATIENCE_S", 0.01)
-    assert await turns()
+    await asyncio.wait_for(_take_turn(ingest), 10)
 
     held.set()
     assert [answer.status for answer in await asyncio.gather(*small)] == [200] * 3
