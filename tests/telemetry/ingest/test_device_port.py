@@ -512,9 +512,9 @@ async def test_who_hangs_up_in_the_middle_leaves_nothing(site: Site, mill: Sende
     line = await site.line()
     line.send(request(mill, reading()[:10], length=len(reading())))
     await line.writer.drain()
-    await until(lambda: site.port._connections)
+    await until(lambda: any(one.is_serving for one in site.port._connections))
     line.writer.close()
-    await until(lambda: not site.port._connections)
+    await until(lambda: not site.port._connections, at_most_s=0.1)
 
     assert await _n_stored(sql, mill) == 0
 
@@ -530,7 +530,7 @@ async def test_a_connection_that_ended_leaves_nothing_for_the_collector(site: Si
         known = weakref.ref(connection)
         del connection
         line.writer.close()
-        await until(lambda: known() is None)
+        await until(lambda: known() is None, at_most_s=0.1)
     finally:
         gc.enable()
 
